@@ -1,0 +1,1 @@
+//! Runs Fresco Platform's tenants on the Docker API, and routes to them by Traefik labels

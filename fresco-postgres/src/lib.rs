@@ -1,0 +1,1 @@
+//! Keeps Fresco Platform's tenants apart in PostgreSQL, and its state
