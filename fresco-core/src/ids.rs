@@ -132,7 +132,7 @@ impl TenantId {
     #[must_use]
     pub fn lock_key(self) -> i64 {
         let (high, low) = self.0.as_u64_pair();
-        (high ^ low).cast_signed()
+        i64::from_ne_bytes((high ^ low).to_ne_bytes())
     }
 
     fn underscored(self) -> String {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
@@ -149,6 +150,8 @@ pub struct TenantPage {
     pub tenants: Vec<Tenant>,
     /// How many match, apart from offset and limit.
     pub total: u64,
+    /// The store's time of this answer.
+    pub at: DateTime<Utc>,
 }
 
 /// Keeps what must survive a restart.

@@ -1,0 +1,100 @@
+//! The backends that an orchestrator works with, and how it calls them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::database::{DatabaseMetrics, TenantDatabase};
+use crate::error::{Error, ErrorKind, Result};
+use crate::router::Router;
+use crate::runtime::{ContainerRuntime, RuntimeEvents, RuntimeMetrics, RuntimeResize};
+use crate::store::Store;
+
+/// The four ports, and the optional abilities. The core works without any ability.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Backends {
+    /// What must survive a restart.
+    pub store: Arc<dyn Store>,
+    /// What runs containers.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// What keeps tenants' databases.
+    pub database: Arc<dyn TenantDatabase>,
+    /// The reverse proxy.
+    pub router: Arc<dyn Router>,
+    /// Measures containers.
+    pub runtime_metrics: Option<Arc<dyn RuntimeMetrics>>,
+    /// Tells what happens to containers, so that repairs begin at once.
+    pub runtime_events: Option<Arc<dyn RuntimeEvents>>,
+    /// Changes a running container's limits.
+    pub runtime_resize: Option<Arc<dyn RuntimeResize>>,
+    /// Measures databases.
+    pub database_metrics: Option<Arc<dyn DatabaseMetrics>>,
+}
+
+impl Backends {
+    /// The four ports, without abilities.
+    pub fn new(
+        store: impl Store,
+        runtime: impl ContainerRuntime,
+        database: impl TenantDatabase,
+        router: impl Router,
+    ) -> Self {
+        Self {
+            store: Arc::new(store),
+            runtime: Arc::new(runtime),
+            database: Arc::new(database),
+            router: Arc::new(router),
+            runtime_metrics: None,
+            runtime_events: None,
+            runtime_resize: None,
+            database_metrics: None,
+        }
+    }
+
+    /// The same backends with a runtime that tells what happens.
+    #[must_use]
+    pub fn with_runtime_events(mut self, events: impl RuntimeEvents) -> Self {
+        self.runtime_events = Some(Arc::new(events));
+        self
+    }
+
+    /// The same backends with a runtime that measures.
+    #[must_use]
+    pub fn with_runtime_metrics(mut self, metrics: impl RuntimeMetrics) -> Self {
+        self.runtime_metrics = Some(Arc::new(metrics));
+        self
+    }
+
+    /// The same backends with a runtime that changes limits.
+    #[must_use]
+    pub fn with_runtime_resize(mut self, resize: impl RuntimeResize) -> Self {
+        self.runtime_resize = Some(Arc::new(resize));
+        self
+    }
+
+    /// The same backends with a database that measures.
+    #[must_use]
+    pub fn with_database_metrics(mut self, metrics: impl DatabaseMetrics) -> Self {
+        self.database_metrics = Some(Arc::new(metrics));
+        self
+    }
+}
+
+/// Waits for a backend's answer until a deadline, and names the call in its error.
+///
+/// After the deadline the effect is unknown: whoever calls must look before it acts on that.
+pub(crate) async fn call<T>(
+    operation: &'static str,
+    deadline: Duration,
+    answer: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(deadline, answer).await {
+        Ok(answer) => answer.map_err(|error| error.during(operation)),
+        Err(_) => Err(Error::new(
+            ErrorKind::TimedOut,
+            format!("no answer within {} s", deadline.as_secs_f32()),
+        )
+        .during(operation)),
+    }
+}

@@ -1,0 +1,405 @@
+//! The door to the engine: asks for operations, shows what becomes of them.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+
+use crate::app::Isolation;
+use crate::backends::{Backends, call};
+use crate::database::DatabaseEntry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{OperationId, TenantId};
+use crate::operation::{Actor, Event, NewOperation, Operation, Target};
+use crate::reconcile::{self, Reconciliation};
+use crate::router::{Route, RouteEntry};
+use crate::runtime::{ImageRef, Instance, LogLine, LogQuery};
+use crate::settings::Settings;
+use crate::step::Action;
+use crate::store::{TenantPage, TenantQuery};
+use crate::subdomain::Hostname;
+use crate::tenant::{EnvName, EnvValue, Limits, Tenant, TenantSpec, TenantStatus};
+use crate::worker::{Shop, Workers, check};
+
+/// Creates, changes and destroys tenants.
+///
+/// Every request is written to the store before it is answered, and from then on it ends, whatever
+/// dies on the way. Any number of programs may run an orchestrator on one store. Cheap to clone.
+///
+/// See the crate's documentation for a whole example.
+#[derive(Clone, Debug)]
+pub struct Orchestrator {
+    shop: Arc<Shop>,
+}
+
+/// Builds an [`Orchestrator`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct OrchestratorBuilder {
+    backends: Backends,
+    settings: Settings,
+}
+
+/// A request that was accepted: it will end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The tenant as it was when the request was accepted.
+    pub tenant: Tenant,
+    /// The operation.
+    pub operation: Operation,
+}
+
+/// What an update changes; what is `None` stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Update {
+    /// The image. Named again, even if it is the same, it is looked up again.
+    pub image: Option<ImageRef>,
+    /// The owner's variables, all of them.
+    pub environment: Option<std::collections::BTreeMap<EnvName, EnvValue>>,
+    /// The limits.
+    pub limits: Option<Limits>,
+}
+
+impl Update {
+    /// An update to another image.
+    #[must_use]
+    pub fn image(image: ImageRef) -> Self {
+        Self { image: Some(image), ..Self::default() }
+    }
+
+    /// The same update with other limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// The same update with these variables of the owner, in place of all before.
+    #[must_use]
+    pub fn with_environment(
+        mut self,
+        environment: std::collections::BTreeMap<EnvName, EnvValue>,
+    ) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+}
+
+/// What is really there of a tenant, whatever the store says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inventory {
+    /// Its containers.
+    pub containers: Vec<Instance>,
+    /// Its schema or database, and its role.
+    pub databases: Vec<DatabaseEntry>,
+    /// Its routes.
+    pub routes: Vec<RouteEntry>,
+}
+
+impl Inventory {
+    /// Whether nothing is there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.containers.is_empty() && self.databases.is_empty() && self.routes.is_empty()
+    }
+}
+
+impl OrchestratorBuilder {
+    /// Changes the settings.
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Builds the orchestrator, once the store answers.
+    ///
+    /// # Errors
+    /// `Invalid` when settings contradict each other; the store's own error when it can't be used.
+    pub async fn build(self) -> Result<Orchestrator> {
+        let Self { backends, settings } = self;
+        if settings.lease_margin >= settings.lease_ttl {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "lease_margin must be shorter than lease_ttl: else no worker may ever begin",
+            ));
+        }
+        check(&backends, &settings).await?;
+        let shop = Shop { backends, settings, work: tokio::sync::Notify::new() };
+        Ok(Orchestrator { shop: Arc::new(shop) })
+    }
+}
+
+impl Orchestrator {
+    /// Begins to build an orchestrator whose tenants live below this domain.
+    pub fn builder(backends: Backends, base_domain: Hostname) -> OrchestratorBuilder {
+        OrchestratorBuilder { backends, settings: Settings::new(base_domain) }
+    }
+
+    /// Starts to work: takes up what is unfinished, also of programs that died, and keeps what
+    /// runs as the store says. Without it, an orchestrator only accepts and shows.
+    pub fn start(&self) -> Workers {
+        Workers::start(&self.shop)
+    }
+
+    /// The backends.
+    #[must_use]
+    pub fn backends(&self) -> &Backends {
+        &self.shop.backends
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shop.settings
+    }
+
+    /// Asks for a new tenant. Asking again with the same id is asking once.
+    ///
+    /// # Errors
+    /// `Invalid` for a spec that can't be, `Unsupported` for an isolation that the database does
+    /// not have, `Conflict` for a subdomain that is taken.
+    pub async fn deploy(&self, id: TenantId, spec: TenantSpec, actor: Actor) -> Result<Accepted> {
+        spec.validate()?;
+        self.check_isolation(spec.isolation)?;
+        let target = Target { spec: spec.clone(), image: None };
+        let new = NewOperation { id: OperationId::new(), action: Action::Create, actor, target };
+        let create = self.backends().store.create(id, &spec, &new);
+        let (tenant, operation) =
+            call("store.create", self.settings().call_deadline, create).await?;
+        self.shop.work.notify_one();
+        Ok(Accepted { tenant, operation })
+    }
+
+    /// Asks to start a tenant.
+    ///
+    /// # Errors
+    /// As [`restart`](Self::restart).
+    pub async fn start_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
+        self.request(id, actor, Action::Start, Ok).await
+    }
+
+    /// Asks to stop a tenant; its data stays.
+    ///
+    /// # Errors
+    /// As [`restart`](Self::restart), and `Conflict` for a tenant that was never active: there is
+    /// nothing to stop.
+    pub async fn stop_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
+        self.request(id, actor, Action::Stop, Ok).await
+    }
+
+    /// Asks to restart a tenant. For one whose creation failed this creates it again.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown or destroyed tenant; `Conflict` while another operation is
+    /// unfinished.
+    pub async fn restart_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
+        self.request(id, actor, Action::Restart, Ok).await
+    }
+
+    /// Asks to run a tenant with something else; a stopped one is started. If it does not come up,
+    /// the previous version runs again.
+    ///
+    /// # Errors
+    /// As [`restart`](Self::restart), and `Invalid` for what can't be.
+    pub async fn update_tenant(
+        &self,
+        id: TenantId,
+        update: Update,
+        actor: Actor,
+    ) -> Result<Accepted> {
+        self.request(id, actor, Action::Update, |mut target| {
+            if let Some(image) = update.image {
+                target.spec.image = image;
+                target.image = None;
+            }
+            if let Some(environment) = update.environment {
+                target.spec.environment = environment;
+            }
+            if let Some(limits) = update.limits {
+                target.spec.limits = limits;
+            }
+            target.spec.validate()?;
+            Ok(target)
+        })
+        .await
+    }
+
+    /// Asks to remove a tenant with all its data, for good. It takes the place of whatever
+    /// operation is unfinished.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown or destroyed tenant.
+    pub async fn destroy_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
+        self.request(id, actor, Action::Destroy, Ok).await
+    }
+
+    async fn request(
+        &self,
+        id: TenantId,
+        actor: Actor,
+        action: Action,
+        change: impl FnOnce(Target) -> Result<Target>,
+    ) -> Result<Accepted> {
+        let tenant = self.tenant(id).await?;
+        if tenant.state.status == TenantStatus::Destroyed {
+            return Err(
+                Error::new(ErrorKind::NotFound, "this tenant was destroyed").with("tenant", id)
+            );
+        }
+        let action = allowed(&tenant, action)?;
+        let target = change(Target {
+            spec: tenant.spec.clone(),
+            // What was never active has no image to keep: look it up by name again.
+            image: tenant.state.image.clone().filter(|_| action != Action::Create),
+        })?;
+        let new = NewOperation { id: OperationId::new(), action, actor, target };
+        let request = self.backends().store.request(id, tenant.generation, &new);
+        let operation = call("store.request", self.settings().call_deadline, request).await?;
+        self.shop.work.notify_one();
+        Ok(Accepted { tenant, operation })
+    }
+
+    fn check_isolation(&self, isolation: Isolation) -> Result<()> {
+        if self.backends().database.supports(isolation) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "this database can't keep tenants apart in this way",
+        )
+        .with("isolation", format!("{isolation:?}").to_lowercase()))
+    }
+
+    /// One tenant, tombstone or not.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn tenant(&self, id: TenantId) -> Result<Tenant> {
+        let page = self.tenants(&TenantQuery::one(id)).await?;
+        page.tenants.into_iter().next().ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "there is no such tenant").with("tenant", id)
+        })
+    }
+
+    /// Tenants, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage> {
+        let tenants = self.backends().store.tenants(query);
+        call("store.tenants", self.settings().call_deadline, tenants).await
+    }
+
+    /// One operation.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn operation(&self, id: OperationId) -> Result<Operation> {
+        let operation = self.backends().store.operation(id);
+        call("store.operation", self.settings().call_deadline, operation).await
+    }
+
+    /// The newest operations of a tenant, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
+        let operations = self.backends().store.operations(tenant, limit);
+        call("store.operations", self.settings().call_deadline, operations).await
+    }
+
+    /// The events of an operation from this place in its history on (0: all), as they happen. The
+    /// stream ends after [`Event::Done`].
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one.
+    pub async fn watch(
+        &self,
+        operation: OperationId,
+        after: u64,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        let events = self.backends().store.events(operation, after);
+        call("store.events", self.settings().call_deadline, events).await
+    }
+
+    /// Waits until an operation is finished, however it ends. Give it a deadline of your own.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown one; the store's own while it is away.
+    pub async fn wait(&self, operation: OperationId) -> Result<Operation> {
+        let mut events = self.watch(operation, 0).await?;
+        while let Some(event) = events.next().await {
+            if let Event::Done { operation, .. } = event? {
+                return Ok(*operation);
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the events ended before the operation did"))
+    }
+
+    /// The tenant's log.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown tenant, or one without a container.
+    pub async fn logs(
+        &self,
+        id: TenantId,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let container = self.tenant(id).await?.state.container.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "this tenant has no container, so it has no log")
+        })?;
+        let logs = self.backends().runtime.logs(&container.id, query);
+        call("runtime.logs", self.settings().call_deadline, logs).await
+    }
+
+    /// The address of a tenant, for people.
+    #[must_use]
+    pub fn url(&self, tenant: &Tenant) -> String {
+        let host = self.settings().base_domain.join(&tenant.spec.subdomain);
+        let route = Route::new(tenant.id, tenant.generation, host, tenant.spec.app.port);
+        self.backends().router.plan(&route).url
+    }
+
+    /// What is really there of a tenant, whatever the store says.
+    ///
+    /// # Errors
+    /// The backends' own.
+    pub async fn inventory(&self, id: TenantId) -> Result<Inventory> {
+        let (backends, deadline) = (self.backends(), self.settings().call_deadline);
+        let containers = backends.runtime.list(Some(id));
+        let databases = backends.database.list(Some(id));
+        let mut routes = call("router.list", deadline, backends.router.list()).await?;
+        routes.retain(|route| route.tenant == id);
+        Ok(Inventory {
+            containers: call("runtime.list", deadline, containers).await?,
+            databases: call("database.list", deadline, databases).await?,
+            routes,
+        })
+    }
+
+    /// Compares what runs with the store now, and mends the difference.
+    ///
+    /// # Errors
+    /// The backends' own.
+    pub async fn reconcile(&self) -> Result<Reconciliation> {
+        reconcile::once(&self.shop).await
+    }
+}
+
+/// The action that this wish leads to, as the tenant stands.
+fn allowed(tenant: &Tenant, wish: Action) -> Result<Action> {
+    if tenant.state.first_active_at.is_some() {
+        return Ok(wish);
+    }
+    match wish {
+        Action::Destroy => Ok(wish),
+        Action::Stop => Err(Error::new(
+            ErrorKind::Conflict,
+            "this tenant was never active, so there is nothing to stop; destroy it, or restart it",
+        )),
+        // Its creation failed and left nothing: whatever shall run must be created.
+        _ => Ok(Action::Create),
+    }
+}

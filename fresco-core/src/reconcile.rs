@@ -1,0 +1,192 @@
+//! Compares what runs with what the store says, and mends the difference.
+//!
+//! A tenant is only ever changed by an operation, so a repair never races one. Containers are
+//! listed before the store is read: whatever is listed and not known afterwards is really surplus.
+//! What belongs to a tenant that the store never knew is reported and left alone: a wrong setting
+//! must not empty a machine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::backends::call;
+use crate::error::{ErrorKind, Result};
+use crate::ids::{OperationId, TenantId};
+use crate::operation::{Actor, NewOperation, Operation, Target};
+use crate::runtime::{Instance, RuntimeEvent};
+use crate::step::Action;
+use crate::store::TenantQuery;
+use crate::tenant::{DesiredState, Tenant, TenantStatus};
+use crate::worker::Shop;
+
+/// What a comparison found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconciliation {
+    /// Repairs that were asked for: tenant and action.
+    pub repairs: Vec<(TenantId, Action)>,
+    /// Containers beside a tenant's own, or of a destroyed tenant, that were removed.
+    pub removed: Vec<TenantId>,
+    /// Tenants that have a container or data here and that the store does not know. Left alone.
+    pub unknown: Vec<TenantId>,
+}
+
+/// Repairs of one tenant by the platform itself within this time are counted: each next one waits
+/// twice as long.
+const REPAIR_MEMORY: TimeDelta = TimeDelta::minutes(30);
+/// The pause after the first such repair, in seconds.
+const REPAIR_PAUSE: i64 = 5;
+/// How many operations of a tenant are looked at for that.
+const REPAIRS_SEEN: u32 = 12;
+
+/// Reconciles now and then, and soon after something happened to a container.
+pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = keep_on(&shop) => {}
+    }
+}
+
+async fn keep_on(shop: &Shop) {
+    loop {
+        // Subscribed before the comparison: what happens after it is not missed.
+        let mut events = match &shop.backends.runtime_events {
+            Some(events) => events.watch().await.ok(),
+            None => None,
+        };
+        loop {
+            match once(shop).await {
+                Ok(found) => report(&found),
+                Err(error) => {
+                    tracing::warn!(error = %error.chain(), "could not compare what runs with the store");
+                }
+            }
+            let next = next_event(events.as_mut());
+            match tokio::time::timeout(shop.settings.reconcile_interval, next).await {
+                Ok(true) => tokio::time::sleep(shop.settings.poll_interval).await,
+                // The events ended: subscribe again, but not in a hurry.
+                Ok(false) => {
+                    tokio::time::sleep(shop.settings.work_interval).await;
+                    break;
+                }
+                Err(_) if events.is_none() && shop.backends.runtime_events.is_some() => break,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Waits until something happens to a container; false once the events ended. Without events it
+/// waits for ever.
+async fn next_event(events: Option<&mut BoxStream<'static, Result<RuntimeEvent>>>) -> bool {
+    match events {
+        Some(events) => matches!(events.next().await, Some(Ok(_))),
+        None => std::future::pending().await,
+    }
+}
+
+fn report(found: &Reconciliation) {
+    for (tenant, action) in &found.repairs {
+        tracing::warn!(%tenant, %action, "a tenant is not as it should be; repairing it");
+    }
+    for tenant in &found.removed {
+        tracing::warn!(%tenant, "removed a container that is not the tenant's own");
+    }
+    for tenant in &found.unknown {
+        tracing::error!(%tenant, "there is a container or data of a tenant that the store does not know; left alone");
+    }
+}
+
+/// One comparison.
+pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
+    let (backends, deadline) = (&shop.backends, shop.settings.call_deadline);
+    let instances = call("runtime.list", deadline, backends.runtime.list(None)).await?;
+    let databases = call("database.list", deadline, backends.database.list(None)).await?;
+    let query = TenantQuery { destroyed: true, ..TenantQuery::all() };
+    let page = call("store.tenants", deadline, backends.store.tenants(&query)).await?;
+    let tenants: BTreeMap<_, _> = page.tenants.into_iter().map(|t| (t.id, t)).collect();
+
+    let mut found = Reconciliation::default();
+    let owners = instances.iter().map(|i| i.tenant).chain(databases.iter().map(|d| d.tenant));
+    found.unknown = owners.filter(|id| !tenants.contains_key(id)).collect();
+    found.unknown.sort_unstable();
+    found.unknown.dedup();
+
+    for instance in &instances {
+        let Some(tenant) = tenants.get(&instance.tenant) else { continue };
+        let own = tenant.state.container.as_ref().is_some_and(|c| c.id == instance.id);
+        if !own && history(shop, tenant.id).await?.first().is_none_or(is_finished) {
+            let remove = backends.runtime.remove(&instance.id);
+            call("runtime.remove", deadline, remove).await?;
+            found.removed.push(tenant.id);
+        }
+    }
+    for tenant in tenants.values() {
+        if let Some(action) = needed(tenant, &instances) {
+            if repair(shop, tenant, action, page.at).await? {
+                found.repairs.push((tenant.id, action));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// What it takes to make an active tenant run again: `Start` also makes a container anew whose
+/// own is gone.
+fn needed(tenant: &Tenant, instances: &[Instance]) -> Option<Action> {
+    let should_run = tenant.state.status == TenantStatus::Active
+        && tenant.state.desired == DesiredState::Running;
+    let own = tenant.state.container.as_ref()?;
+    let runs = instances.iter().any(|i| i.id == own.id && i.is_running());
+    (should_run && !runs).then_some(Action::Start)
+}
+
+/// Asks for a repair, unless something is under way or it was repaired a moment ago.
+async fn repair(shop: &Shop, tenant: &Tenant, action: Action, now: DateTime<Utc>) -> Result<bool> {
+    let history = history(shop, tenant.id).await?;
+    if !history.first().is_none_or(is_finished) || !rested(&history, now) {
+        return Ok(false);
+    }
+    let operation = NewOperation {
+        id: OperationId::new(),
+        action,
+        actor: Actor::System,
+        target: Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() },
+    };
+    let request = shop.backends.store.request(tenant.id, tenant.generation, &operation);
+    match call("store.request", shop.settings.call_deadline, request).await {
+        Ok(_) => {
+            shop.work.notify_one();
+            Ok(true)
+        }
+        // Somebody was faster; the next comparison sees what came of it.
+        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn history(shop: &Shop, tenant: TenantId) -> Result<Vec<Operation>> {
+    let history = shop.backends.store.operations(tenant, REPAIRS_SEEN);
+    call("store.operations", shop.settings.call_deadline, history).await
+}
+
+fn is_finished(operation: &Operation) -> bool {
+    operation.status.is_finished()
+}
+
+/// Whether the platform's own repairs of late leave room for another.
+fn rested(history: &[Operation], now: DateTime<Utc>) -> bool {
+    let own = history
+        .iter()
+        .take_while(|o| o.actor == Actor::System && now - o.created_at < REPAIR_MEMORY);
+    let ended: Vec<_> = own.filter_map(|o| o.finished_at).collect();
+    let Some(last) = ended.first() else { return true };
+    let doublings = u32::try_from(ended.len() - 1).unwrap_or(u32::MAX).min(8);
+    now - *last >= TimeDelta::seconds(REPAIR_PAUSE << doublings)
+}

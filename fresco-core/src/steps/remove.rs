@@ -1,0 +1,73 @@
+//! The steps that take something away: withdraw, stop, remove container, remove database.
+
+use tokio::time::Instant;
+
+use crate::backends::call;
+use crate::error::{Error, ErrorKind, Result};
+use crate::router::RouteState;
+use crate::run::{Detail, Run};
+use crate::stage::{Direction, Intent};
+
+pub(super) async fn withdraw(run: &mut Run<'_>) -> Result<Detail> {
+    let withdraw = run.backends.router.withdraw(run.tenant_id());
+    call("router.withdraw", run.settings.call_deadline, withdraw).await?;
+    Ok(None)
+}
+
+/// Stops every container of the tenant, and waits until the proxy no longer leads to it.
+pub(super) async fn stop(run: &mut Run<'_>) -> Result<Detail> {
+    let grace = run.target().spec.app.stop_grace();
+    for instance in run.instances().await? {
+        let stop = run.backends.runtime.stop(&instance.id, grace);
+        call("runtime.stop", run.settings.call_deadline + grace, stop).await?;
+    }
+    until_unreachable(run).await?;
+    Ok(None)
+}
+
+pub(super) async fn remove_container(run: &mut Run<'_>) -> Result<Detail> {
+    let removed = run.remove_instances(None).await?;
+    until_unreachable(run).await?;
+    run.tenant.container = None;
+    run.stage.instance = None;
+    Ok((removed == 0).then(|| "there was none".into()))
+}
+
+/// Removes the data: on destroy always; when a create is taken back, only what that create made,
+/// and never that of a tenant that was once active.
+pub(super) async fn remove_database(run: &mut Run<'_>) -> Result<Detail> {
+    if run.stage.direction == Direction::Undo {
+        if run.tenant.first_active_at.is_some() {
+            return Ok(Some("kept: the tenant was active before".into()));
+        }
+        if run.stage.database != Some(Intent::Make) {
+            return Ok(Some("this operation made none".into()));
+        }
+    }
+    let remove = run.backends.database.remove(run.fence());
+    call("database.remove", run.settings.removal_deadline, remove).await?;
+    Ok(None)
+}
+
+/// A proxy takes a moment to notice. One that can't be reached leads nowhere, which is as good.
+async fn until_unreachable(run: &Run<'_>) -> Result<()> {
+    let Some(container) = run.tenant.container.as_ref().or(run.stage.instance.as_ref()) else {
+        return Ok(());
+    };
+    let route = run.route_to(container.generation);
+    let end = Instant::now() + run.settings.route_deadline;
+    loop {
+        let probe = run.backends.router.probe(&route);
+        match call("router.probe", run.settings.call_deadline, probe).await {
+            Ok(RouteState::Live) => {}
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_retryable() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= end {
+            let message = "the proxy still leads to the tenant although its container does not run";
+            return Err(Error::new(ErrorKind::TimedOut, message));
+        }
+        tokio::time::sleep(run.settings.poll_interval).await;
+    }
+}

@@ -1,0 +1,121 @@
+//! The steps that wait until the app serves people: ready, route.
+
+use tokio::time::Instant;
+
+use crate::backends::call;
+use crate::error::{Error, ErrorKind, Result};
+use crate::router::RouteState;
+use crate::run::{Detail, Run};
+use crate::runtime::{Instance, InstanceState, Reach};
+use crate::tenant::ContainerRef;
+
+/// Waits until the app answers as a ready one and, if it should, holds a session in its database
+/// that is newer than its start.
+pub(super) async fn ready(run: &mut Run<'_>) -> Result<Detail> {
+    let container = run.container()?;
+    let app = run.target().spec.app.clone();
+    let begun = Instant::now();
+    let end =
+        (begun + app.boot_deadline()).min(run.deadline.max(begun + run.settings.poll_interval));
+    loop {
+        let instance = run.instance(&container).await?;
+        let waiting_for = match (&instance.state, run.answer(&instance).await?) {
+            (InstanceState::Exited { code, out_of_memory }, _) => {
+                return Err(ended(run, *code, *out_of_memory));
+            }
+            (_, Reach::Status(status)) if status == app.health_status => {
+                if !app.session_required || run.has_session().await? {
+                    return Ok(Some(format!("after {:.1} s", begun.elapsed().as_secs_f32())));
+                }
+                "it answers, but holds no session in its database".to_owned()
+            }
+            (_, Reach::Status(status)) => {
+                format!(
+                    "it answers {} with {status} instead of {}",
+                    app.health_path, app.health_status
+                )
+            }
+            (_, Reach::Unreachable(why)) => why,
+        };
+        if Instant::now() >= end {
+            let message = format!(
+                "The app was not ready within {} s: {waiting_for}",
+                begun.elapsed().as_secs()
+            );
+            return Err(Error::new(ErrorKind::TimedOut, message).permanent());
+        }
+        tokio::time::sleep(run.settings.poll_interval).await;
+    }
+}
+
+fn ended(run: &Run<'_>, code: i64, out_of_memory: bool) -> Error {
+    if out_of_memory {
+        let limit = run.target().spec.limits.memory_mb;
+        let message = format!(
+            "The app was ended while it started: it used more than its {limit} MB of memory"
+        );
+        return Error::new(ErrorKind::Exhausted, message);
+    }
+    let message = format!("The app ended with exit code {code} while it started");
+    Error::new(ErrorKind::Unavailable, message).permanent()
+}
+
+/// Publishes the route and waits until a request through the proxy reaches the container.
+pub(super) async fn route(run: &mut Run<'_>) -> Result<Detail> {
+    let container = run.container()?;
+    let deadline = run.settings.call_deadline;
+    let route = run.route_to(container.generation);
+    let instance = run.instance(&container).await?;
+    let Some(endpoint) = instance.endpoint else {
+        return Err(Error::new(ErrorKind::Unavailable, "The app ended before it could be reached")
+            .permanent());
+    };
+    call("router.publish", deadline, run.backends.router.publish(&route, &endpoint)).await?;
+    let end = Instant::now() + run.settings.route_deadline;
+    loop {
+        let state = call("router.probe", deadline, run.backends.router.probe(&route)).await?;
+        let why = match state {
+            RouteState::Live => return Ok(Some(run.backends.router.plan(&route).url)),
+            RouteState::Absent => "the proxy does not know the route".to_owned(),
+            RouteState::Pending(why) => why,
+        };
+        if Instant::now() >= end {
+            let message = format!(
+                "The app is ready, but could not be reached through the proxy within {} s: {why}",
+                run.settings.route_deadline.as_secs()
+            );
+            return Err(Error::new(ErrorKind::TimedOut, message).permanent());
+        }
+        tokio::time::sleep(run.settings.poll_interval).await;
+    }
+}
+
+impl Run<'_> {
+    fn container(&self) -> Result<ContainerRef> {
+        self.stage.instance.clone().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "no container was made before it was waited for")
+        })
+    }
+
+    async fn instance(&self, container: &ContainerRef) -> Result<Instance> {
+        let instances = self.instances().await?;
+        instances.into_iter().find(|i| i.id == container.id).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "The app's container was removed while it started")
+        })
+    }
+
+    async fn answer(&self, instance: &Instance) -> Result<Reach> {
+        if !instance.is_running() {
+            return Ok(Reach::Unreachable("its container does not run".into()));
+        }
+        let app = &self.target().spec.app;
+        let probe = self.backends.runtime.probe(&instance.id, app.port, &app.health_path);
+        call("runtime.probe", self.settings.call_deadline, probe).await
+    }
+
+    async fn has_session(&self) -> Result<bool> {
+        let activity = self.backends.database.activity(self.lease.tenant.id);
+        let activity = call("database.activity", self.settings.call_deadline, activity).await?;
+        Ok(activity.newest_session >= self.stage.started_after && activity.newest_session.is_some())
+    }
+}

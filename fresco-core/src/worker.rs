@@ -1,0 +1,146 @@
+//! Workers: each takes a lease, walks the operation, keeps the lease alive meanwhile, and hands it
+//! back at shutdown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::backends::{Backends, call};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::WorkerId;
+use crate::reconcile;
+use crate::run::{Ended, Run};
+use crate::settings::Settings;
+use crate::store::{Lease, LeaseTerms};
+
+/// What all workers of a program share.
+#[derive(Debug)]
+pub(crate) struct Shop {
+    pub(crate) backends: Backends,
+    pub(crate) settings: Settings,
+    /// A hint that there is work; the store is asked regularly in any case.
+    pub(crate) work: Notify,
+}
+
+/// The running workers of an orchestrator. Dropping it ends them at once, as a crash would: the
+/// work is taken up again by the next program. [`Workers::shutdown`] hands it back in order.
+#[derive(Debug)]
+#[must_use = "dropping this ends the workers"]
+pub struct Workers {
+    tasks: JoinSet<()>,
+    cancel: CancellationToken,
+}
+
+impl Workers {
+    pub(crate) fn start(shop: &Arc<Shop>) -> Self {
+        let cancel = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for _ in 0..shop.settings.workers {
+            tasks.spawn(work(shop.clone(), cancel.clone()));
+        }
+        tasks.spawn(reconcile::keep(shop.clone(), cancel.clone()));
+        Self { tasks, cancel }
+    }
+
+    /// Takes no more work, lets steps under way end within the configured grace, and hands back
+    /// what is not finished, so that another program goes on with it at once.
+    pub async fn shutdown(mut self) {
+        self.cancel.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn work(shop: Arc<Shop>, cancel: CancellationToken) {
+    let worker = WorkerId::new();
+    let terms = LeaseTerms { ttl: shop.settings.lease_ttl, budget: shop.settings.operation_budget };
+    while !cancel.is_cancelled() {
+        let sent = Instant::now();
+        let lease = shop.backends.store.lease(worker, &terms);
+        match call("store.lease", shop.settings.call_deadline, lease).await {
+            Ok(Some(lease)) => {
+                // There may be more: let another worker look while this one works.
+                shop.work.notify_one();
+                turn(&shop, &lease, sent, &cancel).await;
+            }
+            Ok(None) => idle(&shop, &cancel, shop.settings.work_interval).await,
+            Err(error) => {
+                tracing::error!(error = %error.chain(), "the store gives no work; trying again");
+                idle(&shop, &cancel, shop.settings.work_interval).await;
+            }
+        }
+    }
+}
+
+async fn idle(shop: &Shop, cancel: &CancellationToken, time: Duration) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = shop.work.notified() => {}
+        () = tokio::time::sleep(time) => {}
+    }
+}
+
+/// One worker's turn at an operation.
+async fn turn(shop: &Shop, lease: &Lease, sent: Instant, cancel: &CancellationToken) {
+    let (tenant, action) = (lease.tenant.id, lease.operation.action);
+    tracing::info!(%tenant, %action, operation = %lease.operation.id, deaths = lease.deaths, "working");
+    let run = Run::new(&shop.backends, &shop.settings, lease, cancel).walk();
+    let ended = tokio::select! {
+        ended = run => ended,
+        error = keep(shop, lease, sent) => Err(error),
+        () = overtime(shop, cancel) => Ok(Ended::Later(Duration::ZERO)),
+    };
+    match ended {
+        Ok(Ended::Finished) => tracing::info!(%tenant, %action, "finished"),
+        Ok(Ended::Later(pause)) => {
+            let release = shop.backends.store.release(lease, pause);
+            if let Err(error) = call("store.release", shop.settings.call_deadline, release).await {
+                tracing::warn!(%tenant, %action, error = %error.chain(), "could not hand back; the lease will end by itself");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%tenant, %action, error = %error.chain(), "stopped working; the work goes on from what is stored");
+        }
+    }
+}
+
+async fn overtime(shop: &Shop, cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(shop.settings.shutdown_grace).await;
+}
+
+/// Renews the lease; returns once it can no longer be counted on.
+///
+/// Its end is reckoned from the moment of *sending* the last request that succeeded, on this
+/// program's own monotonic clock: the store's answer may have taken long.
+async fn keep(shop: &Shop, lease: &Lease, sent: Instant) -> Error {
+    let settings = &shop.settings;
+    let valid = settings.lease_ttl.saturating_sub(settings.lease_margin);
+    let mut end = sent + valid;
+    let mut next = sent + valid / 3;
+    loop {
+        tokio::time::sleep_until(next.min(end)).await;
+        let now = Instant::now();
+        if now >= end {
+            return Error::new(ErrorKind::LeaseLost, "the lease could not be renewed in time");
+        }
+        let renew = shop.backends.store.renew(lease, settings.lease_ttl);
+        match call("store.renew", end - now, renew).await {
+            Ok(()) => {
+                end = now + valid;
+                next = now + valid / 3;
+            }
+            Err(error) if error.is_retryable() => next = Instant::now() + settings.retry_min,
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Looks once whether the store answers at all, so that a wrong setting shows at the start.
+pub(crate) async fn check(backends: &Backends, settings: &Settings) -> Result<()> {
+    call("store.platform", settings.call_deadline, backends.store.platform()).await?;
+    Ok(())
+}
