@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
@@ -45,13 +46,14 @@ const REPAIRS_SEEN: u32 = 12;
 
 /// Reconciles now and then, and soon after something happened to a container.
 pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
+    let Some(interval) = shop.settings.reconcile_interval else { return };
     tokio::select! {
         () = cancel.cancelled() => {}
-        () = keep_on(&shop) => {}
+        () = keep_on(&shop, interval) => {}
     }
 }
 
-async fn keep_on(shop: &Shop) {
+async fn keep_on(shop: &Shop, interval: Duration) {
     loop {
         // Subscribed before the comparison: what happens after it is not missed.
         let mut events = match &shop.backends.runtime_events {
@@ -66,7 +68,7 @@ async fn keep_on(shop: &Shop) {
                 }
             }
             let next = next_event(events.as_mut());
-            match tokio::time::timeout(shop.settings.reconcile_interval, next).await {
+            match tokio::time::timeout(interval, next).await {
                 Ok(true) => tokio::time::sleep(shop.settings.poll_interval).await,
                 // The events ended: subscribe again, but not in a hurry.
                 Ok(false) => {

@@ -41,8 +41,9 @@ pub struct Settings {
     pub stuck_retry: Duration,
     /// How often the store is asked for work that another program accepted.
     pub work_interval: Duration,
-    /// How often everything is compared with the store.
-    pub reconcile_interval: Duration,
+    /// How often everything is compared with the store; `None` leaves it to calls of
+    /// [`Orchestrator::reconcile`](crate::Orchestrator::reconcile).
+    pub reconcile_interval: Option<Duration>,
     /// How long work in progress is waited for at shutdown before it is handed back.
     pub shutdown_grace: Duration,
     /// After how many deaths of its workers an operation is given up.
@@ -71,7 +72,7 @@ impl Settings {
             undo_budget: Duration::from_secs(60),
             stuck_retry: Duration::from_secs(30),
             work_interval: Duration::from_secs(1),
-            reconcile_interval: Duration::from_secs(30),
+            reconcile_interval: Some(Duration::from_secs(30)),
             shutdown_grace: Duration::from_secs(10),
             max_deaths: 20,
             allow_unenforced: BTreeSet::new(),

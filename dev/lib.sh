@@ -1,0 +1,200 @@
+# shellcheck shell=bash
+# What the commands in dev/ share. Sourced, never run.
+#
+# Everything generated lies in target/dev/, which git ignores. A change to the machine (a package, a
+# service) is printed before it is made.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+STATE=$ROOT/target/dev
+mkdir -p "$STATE"
+
+say() { printf '==> %s\n' "$*" >&2; }
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# Runs a command as root: directly, or through sudo.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "this needs root: run it as root, or install sudo and run it again ($*)"
+	fi
+}
+
+# wait_for SECONDS COMMAND…: repeats the command until it succeeds; fails when the time is over.
+wait_for() {
+	local deadline=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$deadline" ] || return 1
+		sleep 0.1
+	done
+}
+
+# ---------------------------------------------------------------- packages
+
+apt_install() {
+	command -v apt-get >/dev/null ||
+		die "these are missing and there is no apt-get here to install them: $*. Install them by hand and run this again."
+	say "installing packages: $*"
+	local log=$STATE/apt.log
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >"$log" 2>&1 ||
+		die "apt-get update failed: $(tail -n 5 "$log")"
+	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l \
+		apt-get install -y -qq --no-install-recommends "$@" >>"$log" 2>&1 ||
+		die "apt-get install $* failed, the whole log is $log: $(tail -n 15 "$log")"
+}
+
+has_package() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
+
+# ensure_tools WHAT=PACKAGE…: installs the package of every WHAT that is missing. WHAT is a command,
+# an absolute path, or `pip` (the module of python3).
+ensure_tools() {
+	local pair what package missing=()
+	for pair in "$@"; do
+		what=${pair%%=*} package=${pair#*=}
+		case $what in
+		/*) [ -e "$what" ] && continue ;;
+		pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
+		*) command -v "$what" >/dev/null || [ -x "/usr/sbin/$what" ] && continue ;;
+		esac
+		missing+=("$package")
+	done
+	[ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+}
+
+# What cargo needs beside Rust itself.
+ensure_rust() {
+	[ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] && PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+	command -v cargo >/dev/null || die "cargo is not in PATH: install Rust with rustup first"
+	ensure_tools cc=gcc /usr/include/stdlib.h=libc6-dev git=git
+}
+
+# ---------------------------------------------------------------- Docker Engine
+
+docker_answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+# True when an engine runs that only root may talk to.
+docker_refuses_us() { [[ $(timeout 10 docker version 2>&1) = *"permission denied"* ]]; }
+
+# dockerd with what it needs on a machine without systemd: control groups mounted, no stale pid file.
+start_dockerd_by_hand() {
+	local log=$STATE/dockerd.log pid
+	if ! grep -q ' /sys/fs/cgroup' /proc/self/mounts; then
+		say "mounting control groups on /sys/fs/cgroup"
+		as_root mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	fi
+	pid=$(cat /var/run/docker.pid 2>/dev/null || true)
+	if [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != dockerd ]; then
+		as_root rm -f /var/run/docker.pid
+	fi
+	say "starting dockerd by hand (no systemd here); its log is $log"
+	# It outlives this script: a session of its own, no terminal, and none of our locks held open.
+	as_root setsid --fork nohup dockerd </dev/null >"$log" 2>&1 8>&- 9>&-
+	wait_for 60 docker_is_up ||
+		die "dockerd did not answer within 60 s. The end of $log:
+$(tail -n 25 "$log")"
+}
+
+docker_is_up() { docker_answers || docker_refuses_us; }
+
+# Ends with an engine that answers this user, whatever it takes. "$@" is the running command with its
+# arguments, needed when the user must first join the group `docker`.
+ensure_docker() {
+	ensure_tools flock=util-linux
+	if ! command -v docker >/dev/null || ! docker_is_up; then
+		[ -z "${DOCKER_HOST:-}" ] || ! command -v docker >/dev/null ||
+			die "no Docker Engine answers at DOCKER_HOST=$DOCKER_HOST: start it there, or unset DOCKER_HOST"
+		(
+			flock 8
+			install_docker
+			docker_is_up || start_docker
+		) 8>"$STATE/docker.lock"
+	fi
+	reach_docker "$@"
+}
+
+# Like ensure_docker, but installs and starts nothing.
+reach_docker() {
+	docker_answers && return 0
+	! docker_refuses_us || join_docker_group "$@"
+	docker_answers || die "no Docker Engine answers: $(docker version 2>&1 | tail -n 1)"
+}
+
+install_docker() {
+	local packages=()
+	if ! command -v dockerd >/dev/null && ! [ -x /usr/sbin/dockerd ]; then
+		packages+=(docker.io iptables ca-certificates)
+		# With AppArmor in the kernel the engine can start no container without its parser.
+		[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] && packages+=(apparmor)
+		apt_install "${packages[@]}"
+	fi
+	# Newer Debian and Ubuntu pack the client apart.
+	command -v docker >/dev/null || apt_install docker-cli
+}
+
+start_docker() {
+	if [ -d /run/systemd/system ]; then
+		say "starting the service docker"
+		as_root systemctl start docker || true
+		wait_for 60 docker_is_up ||
+			die "the service docker did not start: $(as_root journalctl -u docker -n 25 --no-pager 2>&1)"
+	else
+		start_dockerd_by_hand
+	fi
+}
+
+# A user outside the group `docker` may not open the socket. Joining takes effect in new sessions only,
+# so the command is started again inside the group.
+join_docker_group() {
+	[ "$(id -u)" != 0 ] && [ $# -gt 0 ] && [ -z "${FRESCO_DEV_IN_GROUP:-}" ] || return 0
+	if ! id -nG "$(id -un)" | tr ' ' '\n' | grep -qx docker; then
+		say "adding $(id -un) to the group docker (who is in it controls this machine as root)"
+		as_root usermod -aG docker "$(id -un)"
+	fi
+	export FRESCO_DEV_IN_GROUP=1
+	exec sg docker -c "$(printf '%q ' "$@")"
+}
+
+# ---------------------------------------------------------------- Docker: things by label
+
+# remove_labelled LABEL[=VALUE]: removes the containers, networks and volumes that carry the label.
+remove_labelled() {
+	local ids
+	mapfile -t ids < <(docker ps -aq --filter "label=$1")
+	[ ${#ids[@]} = 0 ] || docker rm -f -v "${ids[@]}" >/dev/null
+	mapfile -t ids < <(docker network ls -q --filter "label=$1")
+	[ ${#ids[@]} = 0 ] || docker network rm "${ids[@]}" >/dev/null
+	mapfile -t ids < <(docker volume ls -q --filter "label=$1")
+	[ ${#ids[@]} = 0 ] || docker volume rm "${ids[@]}" >/dev/null
+}
+
+# Removes what a killed test run left: everything with the label `fresco.test`, whatever its value, and
+# the tenants on such networks, which carry only the labels of the platform that made them.
+sweep_tests() {
+	local network ids
+	for network in $(docker network ls -q --filter label=fresco.test); do
+		mapfile -t ids < <(docker ps -aq --filter "network=$network")
+		[ ${#ids[@]} = 0 ] || docker rm -f -v "${ids[@]}" >/dev/null
+	done
+	remove_labelled fresco.test
+}
+
+# ---------------------------------------------------------------- ports
+
+# listeners PORT: who listens on it, one line each, with the program where we may see it.
+listeners() { as_root ss -Hltnp "sport = :$1" 2>/dev/null || ss -Hltn "sport = :$1"; }
+
+# A port of 127.0.0.1 that nobody listens on now.
+free_port() {
+	local port
+	while :; do
+		port=$((20000 + RANDOM % 12000))
+		[ -n "$(ss -Hltn "sport = :$port")" ] || break
+	done
+	echo "$port"
+}

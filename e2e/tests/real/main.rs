@@ -1,0 +1,94 @@
+//! The whole library on real Docker, PostgreSQL and Traefik. One stack serves all tests; each test
+//! has a platform of its own on it. `cargo test -p fresco-e2e -- --ignored` runs them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+mod apps;
+mod crash;
+mod life;
+mod matrix;
+mod outage;
+mod repair;
+
+use std::sync::Arc;
+
+use fresco_e2e::Stack;
+use libtest_mimic::{Arguments, Trial};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+/// The stack is started by the first test that needs it, and removed after the last.
+struct Bench {
+    runtime: Runtime,
+    stack: OnceCell<Stack>,
+}
+
+/// Makes a named test of each function; those named `long_` are run by `dev/test --long` only.
+macro_rules! trials {
+    ($bench:expr; $($module:ident :: $name:ident),+ $(,)?) => {
+        vec![$({
+            let bench = $bench.clone();
+            let name = concat!(stringify!($module), "::", stringify!($name));
+            Trial::test(name, move || {
+                bench.runtime.block_on(async {
+                    $module::$name(bench.stack.get_or_init(Stack::start).await).await;
+                });
+                Ok(())
+            })
+            .with_ignored_flag(true)
+        }),+]
+    };
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Each test waits for containers most of its time; more of them at once would only make the
+    // machine's two cores answer late.
+    arguments.test_threads.get_or_insert(4);
+    let runtime = Runtime::new().expect("a runtime");
+    let bench = Arc::new(Bench { runtime, stack: OnceCell::new() });
+    let trials = trials![bench;
+        life::in_a_schema_of_its_own,
+        life::in_a_database_of_its_own,
+        life::update_to_another_image_and_back,
+        life::destroy_takes_the_place_of_a_hanging_create,
+        life::two_platforms_do_not_see_each_other,
+        life::long_fifty_tenants_at_once,
+        apps::public_in_its_sql_works_in_a_database_of_its_own,
+        apps::public_in_its_sql_fails_in_a_schema,
+        apps::exits_at_boot,
+        apps::never_becomes_healthy,
+        apps::is_green_without_its_database,
+        apps::image_does_not_exist,
+        apps::failed_update_goes_back,
+        apps::secrets_stay_out_of_what_is_stored,
+        outage::docker_is_down_for_a_while,
+        outage::docker_is_down_for_too_long,
+        outage::tenants_database_is_down_for_a_while,
+        outage::tenants_database_is_down_for_too_long,
+        outage::store_is_down_and_work_pauses,
+        outage::shutdown_hands_work_back,
+        crash::killed_in_each_step_of_create,
+        crash::killed_in_each_step_of_start,
+        crash::killed_in_each_step_of_stop,
+        crash::killed_in_each_step_of_restart,
+        crash::killed_in_each_step_of_update,
+        crash::killed_in_each_step_of_destroy,
+        repair::container_removed_by_hand,
+        repair::container_killed_by_hand,
+        repair::surplus_is_removed_and_the_unknown_left_alone,
+        matrix::seeded_sample,
+        matrix::long_every_case,
+    ];
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    let bench = Arc::into_inner(bench).expect("all tests have ended");
+    if let Some(stack) = bench.stack.into_inner() {
+        bench.runtime.block_on(stack.stop());
+    }
+    conclusion.exit();
+}

@@ -1,0 +1,59 @@
+//! The fault matrix on the real stack: a seeded sample, or all of it.
+
+use fresco_core::Isolation;
+use fresco_core::fault::matrix;
+use fresco_e2e::{RealScene, Stack, World};
+use futures_util::StreamExt;
+
+/// Cases of the sample.
+const SAMPLE: usize = 40;
+/// Cases that run side by side.
+const AT_ONCE: usize = 4;
+
+pub async fn seeded_sample(stack: &Stack) {
+    run(stack, Some(SAMPLE)).await;
+}
+
+pub async fn long_every_case(stack: &Stack) {
+    run(stack, None).await;
+}
+
+async fn run(stack: &Stack, sample: Option<usize>) {
+    let seed = seed();
+    let world = World::new(stack).await;
+    let scene = RealScene::new(stack, &world, Isolation::Schema);
+    let mut cases = matrix::cases(&scene).await;
+    let all = cases.len();
+    shuffle(&mut cases, seed);
+    cases.truncate(sample.unwrap_or(all));
+    println!("fault matrix on the real stack: {} of {all} cases, seed {seed}", cases.len());
+    let ends = futures_util::stream::iter(&cases)
+        .map(async |case| (case, matrix::run(&scene, case).await))
+        .buffer_unordered(AT_ONCE);
+    let wrong: Vec<_> = ends
+        .filter_map(async |(case, end)| end.err().map(|why| format!("{case}: {why}")))
+        .collect()
+        .await;
+    println!("{} cases, {} wrong ends", cases.len(), wrong.len());
+    assert!(wrong.is_empty(), "seed {seed}:\n{}", wrong.join("\n"));
+}
+
+/// `FRESCO_TEST_SEED` repeats a run; without it every run has another seed.
+fn seed() -> u64 {
+    match std::env::var("FRESCO_TEST_SEED") {
+        Ok(seed) => seed.parse().expect("FRESCO_TEST_SEED is a number"),
+        Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
+    }
+}
+
+/// Fisher and Yates' shuffle, with a small generator that is the same on every machine.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed | 1;
+    for last in (1..items.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let modulus = u64::try_from(last + 1).expect("a small number");
+        items.swap(last, usize::try_from(state % modulus).expect("a small number"));
+    }
+}

@@ -1,0 +1,194 @@
+//! Deterministic faults, put in front of any backend from outside: the code under test has no part
+//! in them, and two plans never meet.
+//!
+//! A [`FaultPlan`] without faults takes down every call; each call of that trace is then a place
+//! where a fault can strike. [`matrix`] does so for every action.
+
+pub mod matrix;
+mod ports;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::Change;
+use crate::stage::Direction;
+use crate::step::Step;
+
+pub use ports::wrap;
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It fails without effect.
+    FailBefore(ErrorKind),
+    /// It takes effect, and then its answer is lost in a failure.
+    FailAfter(ErrorKind),
+    /// It takes effect, and no answer ever comes.
+    Hang,
+    /// It is made twice.
+    Repeat,
+    /// The program ends before the call.
+    CrashBefore,
+    /// The program ends right after the call took effect.
+    CrashAfter,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FailBefore(kind) => write!(f, "fails before ({kind})"),
+            Self::FailAfter(kind) => write!(f, "fails after ({kind})"),
+            Self::Hang => f.write_str("hangs"),
+            Self::Repeat => f.write_str("is repeated"),
+            Self::CrashBefore => f.write_str("crash before"),
+            Self::CrashAfter => f.write_str("crash after"),
+        }
+    }
+}
+
+/// One call to a backend: the how-manieth of this method since the plan was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Call {
+    /// The method, with its port: `runtime.ensure`.
+    pub method: &'static str,
+    /// Counted from 0.
+    pub nth: u32,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.method, self.nth)
+    }
+}
+
+/// A call that was made, and the step that it was made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Traced {
+    /// The call.
+    pub call: Call,
+    /// The direction and the step under way; `None` before the first.
+    pub step: Option<(Direction, Step)>,
+}
+
+/// Which calls go wrong, and how; takes down all that are made. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan(Arc<Plan>);
+
+#[derive(Debug, Default)]
+struct Plan {
+    state: Mutex<State>,
+    crash: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: Vec<(Call, Fault)>,
+    trace: Vec<Traced>,
+    step: Option<(Direction, Step)>,
+    struck: usize,
+    crashed: bool,
+}
+
+impl FaultPlan {
+    /// A plan in which nothing goes wrong.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A plan with these faults; each strikes once.
+    #[must_use]
+    pub fn with(faults: impl IntoIterator<Item = (Call, Fault)>) -> Self {
+        let plan = Self::default();
+        plan.state(|state| state.faults.extend(faults));
+        plan
+    }
+
+    /// The calls so far.
+    #[must_use]
+    pub fn trace(&self) -> Vec<Traced> {
+        self.state(|state| state.trace.clone())
+    }
+
+    /// How many faults have struck.
+    #[must_use]
+    pub fn struck(&self) -> usize {
+        self.state(|state| state.struck)
+    }
+
+    /// Waits until a crash strikes. From then on no call gets through: whoever waits here ends the
+    /// program under test.
+    pub async fn crashed(&self) {
+        loop {
+            let notified = self.0.crash.notified();
+            if self.state(|state| state.crashed) {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes down the call, and tells what goes wrong with it.
+    fn meet(&self, method: &'static str) -> Option<Fault> {
+        self.state(|state| {
+            let nth = state.trace.iter().filter(|t| t.call.method == method).count();
+            let call = Call { method, nth: u32::try_from(nth).unwrap_or(u32::MAX) };
+            state.trace.push(Traced { call, step: state.step });
+            let fault = state.faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault);
+            state.struck += usize::from(fault.is_some());
+            fault
+        })
+    }
+
+    fn note(&self, change: Option<&Change>) {
+        if let Some(Change::StepStarted(direction, step)) = change {
+            self.state(|state| state.step = Some((*direction, *step)));
+        }
+    }
+
+    async fn crash<T>(&self) -> T {
+        self.state(|state| state.crashed = true);
+        self.0.crash.notify_waiters();
+        std::future::pending().await
+    }
+
+    async fn run<T, F>(&self, method: &'static str, call: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        if self.state(|state| state.crashed) {
+            return std::future::pending().await;
+        }
+        let lost = |kind| Err(Error::new(kind, "a planned fault").with("call", method));
+        match self.meet(method) {
+            None => call().await,
+            Some(Fault::FailBefore(kind)) => lost(kind),
+            Some(Fault::FailAfter(kind)) => {
+                call().await?;
+                lost(kind)
+            }
+            Some(Fault::Hang) => {
+                call().await?;
+                std::future::pending().await
+            }
+            Some(Fault::Repeat) => {
+                call().await?;
+                call().await
+            }
+            Some(Fault::CrashBefore) => self.crash().await,
+            Some(Fault::CrashAfter) => {
+                call().await?;
+                self.crash().await
+            }
+        }
+    }
+}
