@@ -1,23 +1,40 @@
-//! The heart of Fresco Platform: tenants, the ports to what they are made of, and the engine that
-//! creates, changes and destroys them, whatever dies on the way.
-
+#![cfg_attr(feature = "memory", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "memory"),
+    doc = "Tenants, the ports to what they are made of, and the engine that works on them."
+)]
 #![forbid(unsafe_code)]
 
 mod app;
+mod backends;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod database;
 mod error;
+#[cfg(feature = "fault")]
+pub mod fault;
+mod forward;
 mod health;
 mod ids;
+#[cfg(feature = "memory")]
+pub mod memory;
 mod operation;
+mod orchestrator;
+mod reconcile;
 mod router;
+mod run;
 mod runtime;
+mod settings;
 mod stage;
 mod step;
+mod steps;
 mod store;
 mod subdomain;
 mod tenant;
+mod worker;
 
 pub use app::{AppProfile, Isolation, Scratch};
+pub use backends::Backends;
 pub use database::{
     Credentials, DatabaseActivity, DatabaseEntry, DatabaseMetrics, DatabaseSample, DatabaseSpec,
     Fence, TenantDatabase,
@@ -31,6 +48,8 @@ pub use operation::{
     Actor, Change, Event, Failure, NewOperation, Operation, OperationStatus, StepRecord,
     StepStatus, Target,
 };
+pub use orchestrator::{Accepted, Inventory, Orchestrator, OrchestratorBuilder, Update};
+pub use reconcile::Reconciliation;
 pub use router::{Route, RouteEntry, RoutePlan, RouteState, Router};
 pub use runtime::{
     ContainerRuntime, Endpoint, Guarantee, ImageId, ImageRef, ImageSource, Instance, InstanceId,
@@ -38,6 +57,7 @@ pub use runtime::{
     Revision, RuntimeEvent, RuntimeEventKind, RuntimeEvents, RuntimeMetrics, RuntimeResize,
     RuntimeSample,
 };
+pub use settings::Settings;
 pub use stage::{Direction, Intent, Stage};
 pub use step::{Action, Step};
 pub use store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};
@@ -46,3 +66,4 @@ pub use tenant::{
     ContainerRef, DesiredState, EnvName, EnvValue, Limits, Tenant, TenantSpec, TenantState,
     TenantStatus,
 };
+pub use worker::Workers;

@@ -186,7 +186,8 @@ fn is_finished(operation: &Operation) -> bool {
 fn rested(history: &[Operation], now: DateTime<Utc>) -> bool {
     let own = history
         .iter()
-        .take_while(|o| o.actor == Actor::System && now - o.created_at < REPAIR_MEMORY);
+        .take_while(|o| o.actor == Actor::System && o.action == Action::Start)
+        .take_while(|o| now - o.created_at < REPAIR_MEMORY);
     let ended: Vec<_> = own.filter_map(|o| o.finished_at).collect();
     let Some(last) = ended.first() else { return true };
     let doublings = u32::try_from(ended.len() - 1).unwrap_or(u32::MAX).min(8);

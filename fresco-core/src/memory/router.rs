@@ -1,0 +1,117 @@
+//! The proxy.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::MemoryWorld;
+use super::engine::Container;
+use crate::error::{Error, ErrorKind, Result};
+use crate::health::Health;
+use crate::ids::TenantId;
+use crate::router::{Route, RouteEntry, RoutePlan, RouteState, Router};
+use crate::runtime::Endpoint;
+use crate::subdomain::Hostname;
+
+/// The host names that lead to a container, with a blank between them.
+pub(super) const HOSTS: &str = "memory.hosts";
+const TENANT: &str = "memory.tenant";
+const GENERATION: &str = "memory.generation";
+
+/// The proxy of a [`MemoryWorld`]. It finds routes by what running containers carry, as Traefik
+/// does with labels, so there is nothing to publish or withdraw.
+#[derive(Clone, Debug)]
+pub struct MemoryRouter {
+    world: MemoryWorld,
+    reachable: bool,
+}
+
+impl MemoryRouter {
+    pub(super) const fn new(world: MemoryWorld) -> Self {
+        Self { world, reachable: true }
+    }
+
+    /// The same router, but its proxy does not run.
+    #[must_use]
+    pub const fn without_proxy(mut self) -> Self {
+        self.reachable = false;
+        self
+    }
+
+    fn reached(&self) -> Result<()> {
+        if self.reachable {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unavailable, "the in-memory proxy does not run"))
+    }
+}
+
+fn hosts(container: &Container) -> Vec<Hostname> {
+    let text = container.annotations.get(HOSTS).map(String::as_str).unwrap_or_default();
+    text.split_whitespace().filter_map(|host| host.parse().ok()).collect()
+}
+
+fn state(container: &Container, route: &Route) -> RouteState {
+    let Some(status) = container.answer(route.port, &route.probe_path) else {
+        return RouteState::Pending("the app does not answer the proxy yet (502)".into());
+    };
+    // The mark of the proxy: it tells which route an answer came by.
+    let mark = |key| container.annotations.get(key).map(String::as_str);
+    let (tenant, generation) = (route.tenant.to_string(), route.generation.to_string());
+    if mark(TENANT) != Some(&tenant) || mark(GENERATION) != Some(&generation) {
+        return RouteState::Pending("another container answers under this host name".into());
+    }
+    if status != route.probe_status {
+        let wanted = route.probe_status;
+        return RouteState::Pending(format!("the app answers {status} instead of {wanted}"));
+    }
+    RouteState::Live
+}
+
+#[async_trait]
+impl Router for MemoryRouter {
+    fn plan(&self, route: &Route) -> RoutePlan {
+        let names: Vec<_> = route.hosts.iter().map(Hostname::as_str).collect();
+        RoutePlan {
+            url: format!("http://{}", names.first().copied().unwrap_or_default()),
+            annotations: BTreeMap::from([
+                (HOSTS.to_owned(), names.join(" ")),
+                (TENANT.to_owned(), route.tenant.to_string()),
+                (GENERATION.to_owned(), route.generation.to_string()),
+            ]),
+        }
+    }
+
+    async fn publish(&self, _route: &Route, _endpoint: &Endpoint) -> Result<()> {
+        self.reached()
+    }
+
+    async fn withdraw(&self, _tenant: TenantId) -> Result<()> {
+        self.reached()
+    }
+
+    async fn probe(&self, route: &Route) -> Result<RouteState> {
+        self.reached()?;
+        let world = self.world.state();
+        let mut running = world.engine.containers.iter().filter(|c| c.is_running());
+        let found = running.find(|c| route.hosts.first().is_some_and(|h| hosts(c).contains(h)));
+        Ok(found.map_or(RouteState::Absent, |container| state(container, route)))
+    }
+
+    async fn list(&self) -> Result<Vec<RouteEntry>> {
+        self.reached()?;
+        let world = self.world.state();
+        let running = world.engine.containers.iter().filter(|c| c.is_running());
+        let ours = running.filter_map(|container| {
+            let marks = container.marks.as_ref().filter(|m| m.platform == self.world.platform)?;
+            let entry = RouteEntry { tenant: marks.tenant, hosts: hosts(container) };
+            (!entry.hosts.is_empty()).then_some(entry)
+        });
+        Ok(ours.collect())
+    }
+
+    async fn health(&self) -> Result<Health> {
+        self.reached()?;
+        Ok(Health::new(concat!("memory proxy ", env!("CARGO_PKG_VERSION"))))
+    }
+}
