@@ -222,11 +222,14 @@ impl<'a> Run<'a> {
                 Change::Failed(failure)
             }
         };
-        let succeeded = change == Change::Succeeded;
-        let mut entry = Entry::new(self.stage.clone(), self.tenant.clone()).with_change(change);
-        if succeeded && matches!(self.action(), Action::Create | Action::Update) {
-            entry.spec = Some(operation.target.spec.clone());
+        let made_new = matches!(self.action(), Action::Create | Action::Update);
+        let spec = (change == Change::Succeeded && made_new).then(|| operation.target.spec.clone());
+        if spec.is_some() {
+            // Until now the tenant's image was the one before, which a failed update goes back to.
+            self.tenant.image.clone_from(&self.stage.image);
         }
+        let mut entry = Entry::new(self.stage.clone(), self.tenant.clone()).with_change(change);
+        entry.spec = spec;
         self.write(&entry).await?;
         Ok(())
     }

@@ -283,6 +283,8 @@ pub struct Instance {
     pub credential: CredentialId,
     /// What it was made from.
     pub revision: Revision,
+    /// The exact image that it runs.
+    pub image: ImageId,
     /// Whether it runs.
     pub state: InstanceState,
     /// Where its app can be reached; only while it runs.
@@ -300,6 +302,7 @@ impl Instance {
         generation: Generation,
         credential: CredentialId,
         revision: Revision,
+        image: ImageId,
     ) -> Self {
         Self {
             id,
@@ -307,6 +310,7 @@ impl Instance {
             generation,
             credential,
             revision,
+            image,
             state: InstanceState::Created,
             endpoint: None,
             unenforced: Vec::new(),

@@ -61,6 +61,8 @@ pub struct Case {
     pub step: Option<(Direction, Step)>,
     /// What strikes.
     pub faults: Vec<(Call, Fault)>,
+    /// What strikes the program that goes on after a crash, if it comes there.
+    pub then: Option<(Call, Fault)>,
 }
 
 impl fmt::Display for Case {
@@ -73,6 +75,9 @@ impl fmt::Display for Case {
         }
         for (call, fault) in &self.faults {
             write!(f, " / {call} {fault}")?;
+        }
+        if let Some((call, fault)) = self.then {
+            write!(f, " / then {call} {fault}")?;
         }
         Ok(())
     }
@@ -90,11 +95,29 @@ fn faults(call: &Call) -> Vec<Fault> {
         Fault::CrashBefore,
         Fault::CrashAfter,
     ];
+    if CHANGES.contains(&call.method) {
+        faults.push(Fault::CrashLate);
+    }
     if !call.method.starts_with("store.") {
         faults.extend([Fault::FailBefore(Denied), Fault::FailAfter(Denied)]);
     }
     faults
 }
+
+/// The calls that change something, and so may come late.
+const CHANGES: [&str; 11] = [
+    "runtime.ensure",
+    "runtime.start",
+    "runtime.stop",
+    "runtime.remove",
+    "database.ensure",
+    "database.issue",
+    "database.remove",
+    "router.publish",
+    "router.withdraw",
+    "store.record",
+    "store.release",
+];
 
 /// All cases of all actions, found by running each once without a fault, and once more for each
 /// way back.
@@ -104,7 +127,7 @@ fn faults(call: &Call) -> Vec<Fault> {
 pub async fn cases(scene: &dyn Scene) -> Vec<Case> {
     let mut all = Vec::new();
     for action in Action::ALL {
-        let trace = run(scene, &Case { action, step: None, faults: vec![] }).await;
+        let trace = run(scene, &Case { action, step: None, faults: vec![], then: None }).await;
         let trace = trace.unwrap_or_else(|why| broken(&format!("{action} without a fault: {why}")));
         for step in action.steps() {
             let walked = trace.iter().any(|t| t.step == Some((Direction::Forward, *step)));
@@ -113,11 +136,12 @@ pub async fn cases(scene: &dyn Scene) -> Vec<Case> {
             }
         }
         all.extend(expand(action, &[], &trace));
+        all.extend(crash_and_fail(action, &trace));
         // The way back begins with a failure for good as late as possible, so that there is most
         // to take back; then each call of the way back is struck, too.
         let Some(last) = last_call(action, &trace) else { continue };
         let first = (last, Fault::FailBefore(ErrorKind::Denied));
-        let case = Case { action, step: None, faults: vec![first] };
+        let case = Case { action, step: None, faults: vec![first], then: None };
         let trace = run(scene, &case).await;
         let trace = trace.unwrap_or_else(|why| broken(&format!("{action} taken back: {why}")));
         let back: Vec<_> =
@@ -157,8 +181,20 @@ fn expand<'a>(
             action,
             step: traced.step,
             faults: before.iter().copied().chain([(traced.call, fault)]).collect(),
+            then: None,
         })
     })
+}
+
+/// A crash at any call, and then a failure for good as late as possible: what was made before the
+/// crash must be known to have been made by this operation.
+fn crash_and_fail(action: Action, trace: &[Traced]) -> Vec<Case> {
+    let Some(last) = last_call(action, trace) else { return Vec::new() };
+    let then = (Call { method: last.method, nth: 0 }, Fault::FailBefore(ErrorKind::Denied));
+    expand(action, &[], trace)
+        .filter(|case| matches!(case.faults[0].1, Fault::CrashBefore | Fault::CrashAfter))
+        .map(|case| Case { then: Some(then), ..case })
+        .collect()
 }
 
 /// Whether this is a call of the operation's own work: not the request itself, not a look for more
@@ -231,18 +267,32 @@ async fn try_run(scene: &dyn Scene, case: &Case) -> Result<Vec<Traced>, String> 
     if crashed {
         // As a kill would: no hand-back, nothing said.
         drop(workers);
-        let others = plain.start();
+        let next = FaultPlan::with(case.then);
+        let others = orchestrator(scene, wrap(&scene.backends(), &next)).await?.start();
         plain.wait(accepted.operation.id).await.map_err(words)?;
         others.shutdown().await;
     } else {
         workers.shutdown().await;
     }
+    plan.come_late().await;
+    mend(&plain, set.id).await?;
     if plan.struck() != case.faults.len() {
         return Err(format!("only {} of its faults struck", plan.struck()));
     }
     let end = End { scene, orchestrator: &plain, case, before: &set };
     end.check(accepted).await?;
     Ok(trace)
+}
+
+/// Lets the platform compare and repair: an effect that came late can undo what was done since.
+async fn mend(plain: &Orchestrator, id: TenantId) -> Result<(), String> {
+    plain.reconcile().await.map_err(words)?;
+    let workers = plain.start();
+    for operation in plain.operations(id, 1).await.map_err(words)? {
+        plain.wait(operation.id).await.map_err(words)?;
+    }
+    workers.shutdown().await;
+    Ok(())
 }
 
 async fn orchestrator(scene: &dyn Scene, backends: Backends) -> Result<Orchestrator, String> {
@@ -333,13 +383,15 @@ struct End<'a> {
 impl End<'_> {
     async fn check(&self, accepted: Accepted) -> Result<(), String> {
         let operation = self.orchestrator.operation(accepted.operation.id).await.map_err(words)?;
-        let expected_culprit =
-            self.case.faults.iter().find(|f| fails_for_good(f.1)).and_then(|_| {
-                match self.case.faults.len() {
-                    1 => self.case.step.map(|(_, step)| step).or_else(|| failed_step(&operation)),
-                    _ => failed_step(&operation),
-                }
-            });
+        let expected_culprit = match (self.case.faults.as_slice(), self.case.then) {
+            // Whether the program that goes on comes to the fault depends on where the first died.
+            (_, Some(_)) => failed_step(&operation),
+            ([(_, fault)], None) if fails_for_good(*fault) => {
+                self.case.step.map(|(_, step)| step).or_else(|| failed_step(&operation))
+            }
+            ([_, _, ..], None) => failed_step(&operation),
+            _ => None,
+        };
         match expected_culprit.filter(|_| !self.case.action.only_forward()) {
             Some(culprit) => self.check_failed(&operation, culprit).await?,
             None => self.check_succeeded(&operation).await?,
@@ -430,6 +482,10 @@ impl End<'_> {
         let known = tenant.state.container.as_ref();
         require(known.is_some_and(|c| c.id == container.id), "the store names another container")?;
         require(container.is_running(), "its container does not run")?;
+        require(
+            tenant.state.image.as_ref() == Some(&container.image),
+            "its container runs another image than the store names",
+        )?;
         let [database] = inventory.databases.as_slice() else {
             return Err("it has no database".into());
         };

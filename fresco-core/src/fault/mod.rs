@@ -11,6 +11,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +38,9 @@ pub enum Fault {
     CrashBefore,
     /// The program ends right after the call took effect.
     CrashAfter,
+    /// The program ends, and the call takes effect only once [`FaultPlan::come_late`] is called: a
+    /// backend may go on with what it was asked for when nobody waits for it any more.
+    CrashLate,
 }
 
 impl fmt::Display for Fault {
@@ -47,6 +52,7 @@ impl fmt::Display for Fault {
             Self::Repeat => f.write_str("is repeated"),
             Self::CrashBefore => f.write_str("crash before"),
             Self::CrashAfter => f.write_str("crash after"),
+            Self::CrashLate => f.write_str("crash, and it comes late"),
         }
     }
 }
@@ -92,6 +98,27 @@ struct State {
     step: Option<(Direction, Step)>,
     struck: usize,
     crashed: bool,
+    late: Vec<Late>,
+}
+
+impl State {
+    fn next(&self, method: &'static str) -> Call {
+        let nth = self.trace.iter().filter(|t| t.call.method == method).count();
+        Call { method, nth: u32::try_from(nth).unwrap_or(u32::MAX) }
+    }
+
+    fn fault(&self, call: Call) -> Option<Fault> {
+        self.faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault)
+    }
+}
+
+/// An effect that is yet to come.
+struct Late(BoxFuture<'static, ()>);
+
+impl fmt::Debug for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Late")
+    }
 }
 
 impl FaultPlan {
@@ -133,17 +160,28 @@ impl FaultPlan {
         }
     }
 
+    /// Lets the calls take effect that come late.
+    pub async fn come_late(&self) {
+        for Late(effect) in self.state(|state| std::mem::take(&mut state.late)) {
+            effect.await;
+        }
+    }
+
     fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What goes wrong with the next call of this method.
+    fn due(&self, method: &'static str) -> Option<Fault> {
+        self.state(|state| state.fault(state.next(method)))
     }
 
     /// Takes down the call, and tells what goes wrong with it.
     fn meet(&self, method: &'static str) -> Option<Fault> {
         self.state(|state| {
-            let nth = state.trace.iter().filter(|t| t.call.method == method).count();
-            let call = Call { method, nth: u32::try_from(nth).unwrap_or(u32::MAX) };
+            let call = state.next(method);
+            let fault = state.fault(call);
             state.trace.push(Traced { call, step: state.step });
-            let fault = state.faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault);
             state.struck += usize::from(fault.is_some());
             fault
         })
@@ -161,7 +199,8 @@ impl FaultPlan {
         std::future::pending().await
     }
 
-    async fn run<T, F>(&self, method: &'static str, call: impl Fn() -> F) -> Result<T>
+    /// A call that changes nothing.
+    async fn look<T, F>(&self, method: &'static str, call: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -184,11 +223,29 @@ impl FaultPlan {
                 call().await?;
                 call().await
             }
-            Some(Fault::CrashBefore) => self.crash().await,
+            Some(Fault::CrashBefore | Fault::CrashLate) => self.crash().await,
             Some(Fault::CrashAfter) => {
                 call().await?;
                 self.crash().await
             }
         }
+    }
+
+    /// A call that changes something: it owns what it needs, so that it can come late.
+    async fn change<T, F>(
+        &self,
+        method: &'static str,
+        call: impl Fn() -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        if self.due(method) == Some(Fault::CrashLate) && !self.state(|state| state.crashed) {
+            // What became of it nobody asks.
+            let effect = Late(Box::pin(call().map(drop)));
+            self.state(|state| state.late.push(effect));
+        }
+        self.look(method, call).await
     }
 }

@@ -51,27 +51,55 @@ impl<T: ?Sized> Faulty<T> {
 #[deny(clippy::missing_trait_methods)]
 impl ContainerRuntime for Faulty<dyn ContainerRuntime> {
     async fn prepare(&self, image: &ImageSource, progress: &ProgressSink) -> Result<ImageId> {
-        self.plan.run("runtime.prepare", || self.inner.prepare(image, progress)).await
+        self.plan.look("runtime.prepare", || self.inner.prepare(image, progress)).await
     }
 
     async fn ensure(&self, spec: &InstanceSpec) -> Result<Instance> {
-        self.plan.run("runtime.ensure", || self.inner.ensure(spec)).await
+        let inner = Arc::clone(&self.inner);
+        let spec = spec.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let spec = spec.clone();
+            async move { inner.ensure(&spec).await }
+        };
+        self.plan.change("runtime.ensure", call).await
     }
 
     async fn start(&self, instance: &InstanceId) -> Result<Instance> {
-        self.plan.run("runtime.start", || self.inner.start(instance)).await
+        let inner = Arc::clone(&self.inner);
+        let instance = instance.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let instance = instance.clone();
+            async move { inner.start(&instance).await }
+        };
+        self.plan.change("runtime.start", call).await
     }
 
     async fn stop(&self, instance: &InstanceId, grace: Duration) -> Result<()> {
-        self.plan.run("runtime.stop", || self.inner.stop(instance, grace)).await
+        let inner = Arc::clone(&self.inner);
+        let instance = instance.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let instance = instance.clone();
+            async move { inner.stop(&instance, grace).await }
+        };
+        self.plan.change("runtime.stop", call).await
     }
 
     async fn remove(&self, instance: &InstanceId) -> Result<()> {
-        self.plan.run("runtime.remove", || self.inner.remove(instance)).await
+        let inner = Arc::clone(&self.inner);
+        let instance = instance.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let instance = instance.clone();
+            async move { inner.remove(&instance).await }
+        };
+        self.plan.change("runtime.remove", call).await
     }
 
     async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Instance>> {
-        self.plan.run("runtime.list", || self.inner.list(tenant)).await
+        self.plan.look("runtime.list", || self.inner.list(tenant)).await
     }
 
     async fn logs(
@@ -79,15 +107,15 @@ impl ContainerRuntime for Faulty<dyn ContainerRuntime> {
         instance: &InstanceId,
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
-        self.plan.run("runtime.logs", || self.inner.logs(instance, query)).await
+        self.plan.look("runtime.logs", || self.inner.logs(instance, query)).await
     }
 
     async fn probe(&self, instance: &InstanceId, port: u16, path: &str) -> Result<Reach> {
-        self.plan.run("runtime.probe", || self.inner.probe(instance, port, path)).await
+        self.plan.look("runtime.probe", || self.inner.probe(instance, port, path)).await
     }
 
     async fn health(&self) -> Result<Health> {
-        self.plan.run("runtime.health", || self.inner.health()).await
+        self.plan.look("runtime.health", || self.inner.health()).await
     }
 }
 
@@ -99,27 +127,44 @@ impl TenantDatabase for Faulty<dyn TenantDatabase> {
     }
 
     async fn ensure(&self, spec: &DatabaseSpec) -> Result<()> {
-        self.plan.run("database.ensure", || self.inner.ensure(spec)).await
+        let inner = Arc::clone(&self.inner);
+        let spec = spec.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let spec = spec.clone();
+            async move { inner.ensure(&spec).await }
+        };
+        self.plan.change("database.ensure", call).await
     }
 
     async fn issue(&self, fence: Fence) -> Result<Credentials> {
-        self.plan.run("database.issue", || self.inner.issue(fence)).await
+        let inner = Arc::clone(&self.inner);
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            async move { inner.issue(fence).await }
+        };
+        self.plan.change("database.issue", call).await
     }
 
     async fn remove(&self, fence: Fence) -> Result<()> {
-        self.plan.run("database.remove", || self.inner.remove(fence)).await
+        let inner = Arc::clone(&self.inner);
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            async move { inner.remove(fence).await }
+        };
+        self.plan.change("database.remove", call).await
     }
 
     async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<DatabaseEntry>> {
-        self.plan.run("database.list", || self.inner.list(tenant)).await
+        self.plan.look("database.list", || self.inner.list(tenant)).await
     }
 
     async fn activity(&self, tenant: TenantId) -> Result<DatabaseActivity> {
-        self.plan.run("database.activity", || self.inner.activity(tenant)).await
+        self.plan.look("database.activity", || self.inner.activity(tenant)).await
     }
 
     async fn health(&self) -> Result<Health> {
-        self.plan.run("database.health", || self.inner.health()).await
+        self.plan.look("database.health", || self.inner.health()).await
     }
 }
 
@@ -131,23 +176,37 @@ impl Router for Faulty<dyn Router> {
     }
 
     async fn publish(&self, route: &Route, endpoint: &Endpoint) -> Result<()> {
-        self.plan.run("router.publish", || self.inner.publish(route, endpoint)).await
+        let inner = Arc::clone(&self.inner);
+        let route = route.clone();
+        let endpoint = endpoint.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let route = route.clone();
+            let endpoint = endpoint.clone();
+            async move { inner.publish(&route, &endpoint).await }
+        };
+        self.plan.change("router.publish", call).await
     }
 
     async fn withdraw(&self, tenant: TenantId) -> Result<()> {
-        self.plan.run("router.withdraw", || self.inner.withdraw(tenant)).await
+        let inner = Arc::clone(&self.inner);
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            async move { inner.withdraw(tenant).await }
+        };
+        self.plan.change("router.withdraw", call).await
     }
 
     async fn probe(&self, route: &Route) -> Result<RouteState> {
-        self.plan.run("router.probe", || self.inner.probe(route)).await
+        self.plan.look("router.probe", || self.inner.probe(route)).await
     }
 
     async fn list(&self) -> Result<Vec<RouteEntry>> {
-        self.plan.run("router.list", || self.inner.list()).await
+        self.plan.look("router.list", || self.inner.list()).await
     }
 
     async fn health(&self) -> Result<Health> {
-        self.plan.run("router.health", || self.inner.health()).await
+        self.plan.look("router.health", || self.inner.health()).await
     }
 }
 
@@ -155,7 +214,7 @@ impl Router for Faulty<dyn Router> {
 #[deny(clippy::missing_trait_methods)]
 impl Store for Faulty<dyn Store> {
     async fn platform(&self) -> Result<PlatformId> {
-        self.plan.run("store.platform", || self.inner.platform()).await
+        self.plan.look("store.platform", || self.inner.platform()).await
     }
 
     async fn create(
@@ -164,7 +223,7 @@ impl Store for Faulty<dyn Store> {
         spec: &TenantSpec,
         operation: &NewOperation,
     ) -> Result<(Tenant, Operation)> {
-        self.plan.run("store.create", || self.inner.create(tenant, spec, operation)).await
+        self.plan.look("store.create", || self.inner.create(tenant, spec, operation)).await
     }
 
     async fn request(
@@ -173,36 +232,52 @@ impl Store for Faulty<dyn Store> {
         seen: Generation,
         operation: &NewOperation,
     ) -> Result<Operation> {
-        self.plan.run("store.request", || self.inner.request(tenant, seen, operation)).await
+        self.plan.look("store.request", || self.inner.request(tenant, seen, operation)).await
     }
 
     async fn lease(&self, worker: WorkerId, terms: &LeaseTerms) -> Result<Option<Lease>> {
-        self.plan.run("store.lease", || self.inner.lease(worker, terms)).await
+        self.plan.look("store.lease", || self.inner.lease(worker, terms)).await
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<()> {
-        self.plan.run("store.renew", || self.inner.renew(lease, ttl)).await
+        self.plan.look("store.renew", || self.inner.renew(lease, ttl)).await
     }
 
     async fn record(&self, lease: &Lease, entry: &Entry) -> Result<Operation> {
         self.plan.note(entry.change.as_ref());
-        self.plan.run("store.record", || self.inner.record(lease, entry)).await
+        let inner = Arc::clone(&self.inner);
+        let lease = lease.clone();
+        let entry = entry.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let lease = lease.clone();
+            let entry = entry.clone();
+            async move { inner.record(&lease, &entry).await }
+        };
+        self.plan.change("store.record", call).await
     }
 
     async fn release(&self, lease: &Lease, retry_after: Duration) -> Result<()> {
-        self.plan.run("store.release", || self.inner.release(lease, retry_after)).await
+        let inner = Arc::clone(&self.inner);
+        let lease = lease.clone();
+        let call = move || {
+            let inner = Arc::clone(&inner);
+            let lease = lease.clone();
+            async move { inner.release(&lease, retry_after).await }
+        };
+        self.plan.change("store.release", call).await
     }
 
     async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage> {
-        self.plan.run("store.tenants", || self.inner.tenants(query)).await
+        self.plan.look("store.tenants", || self.inner.tenants(query)).await
     }
 
     async fn operation(&self, id: OperationId) -> Result<Operation> {
-        self.plan.run("store.operation", || self.inner.operation(id)).await
+        self.plan.look("store.operation", || self.inner.operation(id)).await
     }
 
     async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
-        self.plan.run("store.operations", || self.inner.operations(tenant, limit)).await
+        self.plan.look("store.operations", || self.inner.operations(tenant, limit)).await
     }
 
     async fn events(
@@ -210,14 +285,14 @@ impl Store for Faulty<dyn Store> {
         operation: OperationId,
         after: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
-        self.plan.run("store.events", || self.inner.events(operation, after)).await
+        self.plan.look("store.events", || self.inner.events(operation, after)).await
     }
 
     async fn announce(&self, operation: OperationId, progress: &PullProgress) -> Result<()> {
-        self.plan.run("store.announce", || self.inner.announce(operation, progress)).await
+        self.plan.look("store.announce", || self.inner.announce(operation, progress)).await
     }
 
     async fn health(&self) -> Result<Health> {
-        self.plan.run("store.health", || self.inner.health()).await
+        self.plan.look("store.health", || self.inner.health()).await
     }
 }

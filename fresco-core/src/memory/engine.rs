@@ -47,6 +47,7 @@ pub(super) struct Container {
     pub(super) id: InstanceId,
     pub(super) name: String,
     pub(super) marks: Option<Marks>,
+    pub(super) image: ImageId,
     pub(super) app: MemoryApp,
     pub(super) profile: AppProfile,
     pub(super) limits: Limits,
@@ -96,6 +97,7 @@ impl Engine {
             id: id.clone(),
             name: making.name,
             marks: making.marks,
+            image: making.image,
             app,
             address: (address, making.profile.port).into(),
             profile: making.profile,
@@ -227,7 +229,14 @@ impl Container {
     pub(super) fn instance(&self) -> Option<Instance> {
         let marks = self.marks.clone()?;
         let Marks { tenant, generation, credential, revision, .. } = marks;
-        let made = Instance::new(self.id.clone(), tenant, generation, credential, revision);
+        let made = Instance::new(
+            self.id.clone(),
+            tenant,
+            generation,
+            credential,
+            revision,
+            self.image.clone(),
+        );
         let endpoint = self.is_running().then_some(Endpoint(self.address));
         Some(made.with_state(self.state.clone(), endpoint))
     }

@@ -38,9 +38,6 @@ pub(super) async fn image(run: &mut Run<'_>) -> Result<Detail> {
         id = prepare => id?,
         () = tell => unreachable_image()?,
     };
-    if run.stage.direction == Direction::Forward {
-        run.tenant_image(id.clone());
-    }
     let detail = id.to_string();
     run.stage.image = Some(id);
     Ok(Some(detail))
@@ -152,13 +149,6 @@ pub(super) async fn start(run: &mut Run<'_>) -> Result<Detail> {
 impl Run<'_> {
     pub(super) fn fence(&self) -> Fence {
         Fence { tenant: self.tenant_id(), generation: self.generation() }
-    }
-
-    fn tenant_image(&mut self, image: crate::runtime::ImageId) {
-        // Until an update succeeds the tenant's image is the one before it.
-        if self.tenant.first_active_at.is_none() {
-            self.tenant.image = Some(image);
-        }
     }
 
     /// The exact image of the container to make: the one that the step before prepared; when

@@ -53,7 +53,8 @@ pub(crate) async fn log_tail(run: &Run<'_>) -> Vec<String> {
     let deadline = run.settings.call_deadline;
     let read = async {
         let lines = run.backends.runtime.logs(&container.id, &LogQuery::last(LOG_TAIL)).await?;
-        Ok(lines.filter_map(async |line| line.ok().map(|line| line.text)).collect().await)
+        let texts = lines.filter_map(|line| std::future::ready(line.ok().map(|line| line.text)));
+        Ok(texts.collect().await)
     };
     call("runtime.logs", deadline, read).await.unwrap_or_default()
 }

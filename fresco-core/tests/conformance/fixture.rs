@@ -30,7 +30,7 @@ pub(crate) struct MemoryFixture {
 }
 
 impl MemoryFixture {
-    pub(crate) fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = MemoryWorld::new();
         let other = world.as_platform(PlatformId::new());
         let prints = MemoryApp::healthy()
@@ -42,6 +42,15 @@ impl MemoryFixture {
         world.image(image(ExampleApp::Prints), prints);
         // For the router's cases.
         world.image(silent_image(), MemoryApp::never_ready());
+        for example in [
+            ExampleApp::Serves,
+            ExampleApp::IgnoresStop,
+            ExampleApp::ExitsAtBoot,
+            ExampleApp::Prints,
+        ] {
+            let source = ImageSource::Named(image(example));
+            world.runtime().prepare(&source, &ProgressSink::ignore()).await.unwrap();
+        }
         Self { world, other, isolation: Isolation::Schema, behind_an_arc: false }
     }
 
