@@ -9,29 +9,29 @@ use fresco_core::{
 };
 use fresco_docker::{DockerConfig, DockerRuntime, TraefikConfig, TraefikLabels};
 use fresco_examples::{fetch, setting, show};
-use fresco_postgres::{PostgresStore, PostgresTenants, TenantsConfig};
+use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
+
+const SERVER: &str = "postgresql://fresco_platform_app:localdev@127.0.0.1:5432";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = setting(
-        "DATABASE_URL",
-        "postgresql://fresco_platform_app:localdev@127.0.0.1:5432/fresco_platform",
-    );
+    let store_url = setting("DATABASE_URL", &format!("{SERVER}/fresco_platform"));
+    let tenants_url = setting("TENANT_DATABASE_ADMIN_URL", &format!("{SERVER}/fresco_tenants"));
     let network = setting("DOCKER_NETWORK", DockerConfig::DEFAULT_NETWORK);
-    let proxy_port = setting("TRAEFIK_HTTP_PORT", "80").parse()?;
+    let port = setting("TRAEFIK_HTTP_PORT", "80").parse()?;
     let api_port = setting("TRAEFIK_DASHBOARD_PORT", "8080").parse()?;
+    let postgres_port = setting("POSTGRES_PORT", "5432").parse()?;
 
-    let store = PostgresStore::connect(&url).await?;
+    let store = PostgresStore::connect(PostgresStoreConfig::new(store_url)).await?;
     let platform = store.platform().await?;
     let docker = DockerRuntime::connect(DockerConfig::new(platform).network(&network)).await?;
-    let tenants = TenantsConfig::new(platform, &url, docker.gateway());
-    let traefik = TraefikConfig::new(platform, &network).local_ports(proxy_port, api_port);
-    let backends = Backends::new(
-        store,
-        docker,
-        PostgresTenants::connect(tenants).await?,
-        TraefikLabels::new(traefik)?,
-    );
+    let host = docker.gateway().to_string();
+    let tenants = PostgresTenantsConfig::new(tenants_url, platform, host, postgres_port);
+    let tenants = PostgresTenants::connect(tenants).await?;
+    let traefik = TraefikConfig::new(platform).network(&network).public_port(port);
+    let traefik =
+        traefik.proxy(([127, 0, 0, 1], port).into()).api(([127, 0, 0, 1], api_port).into());
+    let backends = Backends::new(store, docker, tenants, TraefikLabels::new(traefik));
     let orchestrator = Orchestrator::builder(backends, "localhost".parse()?).build().await?;
     let workers = orchestrator.start();
 

@@ -46,11 +46,9 @@ impl Scene for RealScene<'_> {
     }
 
     fn settings(&self, settings: &mut Settings) {
-        *settings = Settings {
-            workers: settings.workers,
-            shutdown_grace: settings.shutdown_grace,
-            ..self.world.orchestrator.settings().clone()
-        };
+        let (workers, grace) = (settings.workers, settings.shutdown_grace);
+        *settings = self.world.orchestrator.settings().clone();
+        (settings.workers, settings.shutdown_grace) = (workers, grace);
         settings.call_deadline = Duration::from_secs(4);
         settings.image_deadline = Duration::from_secs(4);
         settings.removal_deadline = Duration::from_secs(6);

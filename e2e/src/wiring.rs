@@ -2,11 +2,13 @@
 
 use fresco_core::{Backends, Orchestrator, PlatformId, Settings, Store};
 use fresco_docker::{DockerConfig, DockerRuntime, TraefikConfig, TraefikLabels};
-use fresco_postgres::{PostgresStore, PostgresTenants, TenantsConfig};
+use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The label of everything that tests make on Docker.
-pub const TEST_LABEL: &str = "fresco.test";
+pub(crate) const TEST_LABEL: &str = "fresco.test";
 
 /// How a program of the test reaches the stack; it can be handed to a child process.
 #[derive(Clone, Debug)]
@@ -66,19 +68,28 @@ impl Wiring {
 
     /// The real backends, all abilities included, and the platform's id.
     pub async fn backends(&self) -> fresco_core::Result<(Backends, PlatformId)> {
-        let store = PostgresStore::connect(&self.store_url).await?;
+        let store =
+            PostgresStore::connect(PostgresStoreConfig::new(self.store_url.as_str())).await?;
         let platform = store.platform().await?;
         let docker = DockerConfig::new(platform)
             .host(&self.docker_host)
             .network(&self.network)
             .label(TEST_LABEL, "tenant");
-        let docker = DockerRuntime::connect(docker).await?;
-        let tenants = TenantsConfig::new(platform, &self.admin_url, docker.gateway())
-            .tenant_port(self.postgres_port);
-        let tenants = PostgresTenants::connect(tenants).await?;
-        let traefik =
-            TraefikConfig::new(platform, &self.network).local_ports(self.http_port, self.api_port);
-        let router = TraefikLabels::new(traefik)?;
+        let docker = Arc::new(DockerRuntime::connect(docker).await?);
+        let tenants = PostgresTenantsConfig::new(
+            self.admin_url.as_str(),
+            platform,
+            docker.gateway().to_string(),
+            self.postgres_port,
+        );
+        let tenants = Arc::new(PostgresTenants::connect(tenants).await?);
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let router = TraefikConfig::new(platform)
+            .network(&self.network)
+            .public_port(self.http_port)
+            .proxy(local(self.http_port))
+            .api(local(self.api_port));
+        let router = TraefikLabels::new(router);
         let backends = Backends::new(store, docker.clone(), tenants.clone(), router)
             .with_runtime_events(docker.clone())
             .with_runtime_metrics(docker.clone())

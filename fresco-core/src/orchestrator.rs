@@ -175,7 +175,7 @@ impl Orchestrator {
     /// Asks to start a tenant.
     ///
     /// # Errors
-    /// As [`restart`](Self::restart).
+    /// As [`restart_tenant`](Self::restart_tenant).
     pub async fn start_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
         self.request(id, actor, Action::Start, Ok).await
     }
@@ -183,7 +183,7 @@ impl Orchestrator {
     /// Asks to stop a tenant; its data stays.
     ///
     /// # Errors
-    /// As [`restart`](Self::restart), and `Conflict` for a tenant that was never active: there is
+    /// As [`restart_tenant`](Self::restart_tenant), and `Conflict` for a tenant that was never active: there is
     /// nothing to stop.
     pub async fn stop_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
         self.request(id, actor, Action::Stop, Ok).await
@@ -202,7 +202,7 @@ impl Orchestrator {
     /// the previous version runs again.
     ///
     /// # Errors
-    /// As [`restart`](Self::restart), and `Invalid` for what can't be.
+    /// As [`restart_tenant`](Self::restart_tenant), and `Invalid` for what can't be.
     pub async fn update_tenant(
         &self,
         id: TenantId,

@@ -45,7 +45,8 @@ pub struct Stage {
     pub image: Option<ImageId>,
     /// What [`Step::Database`] saw first.
     pub database: Option<Intent>,
-    /// What [`Step::Container`] saw first.
+    /// What [`Step::Container`] or [`Step::Start`] saw first: [`Intent::Keep`], there was one (for a
+    /// start: it ran).
     pub container: Option<Intent>,
     /// The container that runs, or will.
     pub instance: Option<ContainerRef>,

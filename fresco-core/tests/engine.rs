@@ -1,4 +1,5 @@
 //! The engine, in memory and on paused time: what each operation leads to, and how it fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 
@@ -161,6 +162,20 @@ async fn stop_and_start_keep_data_and_credentials() {
     let after = platform.orchestrator.tenant(id).await.unwrap();
     assert_eq!(after.state.container, before.state.container);
     assert_eq!(platform.world.data(id).unwrap()["answer"], "42");
+}
+
+#[tokio::test(start_paused = true)]
+async fn starting_what_runs_and_stopping_twice_are_no_errors() {
+    let platform = Platform::new().await;
+    let id = platform.active().await;
+    for _ in 0..2 {
+        let start = platform.orchestrator.start_tenant(id, Actor::System).await.unwrap();
+        assert_eq!(platform.end(&start).await.status, OperationStatus::Success);
+    }
+    for _ in 0..2 {
+        let stop = platform.orchestrator.stop_tenant(id, Actor::System).await.unwrap();
+        assert_eq!(platform.end(&stop).await.status, OperationStatus::Success);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 //! Every action × every step × every fault, in memory and on paused time.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 

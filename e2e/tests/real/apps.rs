@@ -3,7 +3,7 @@
 use fresco_core::{Actor, ErrorKind, Generation, Isolation, Operation, Step, TenantStatus, Update};
 use fresco_e2e::{Stack, World};
 
-pub async fn public_in_its_sql_works_in_a_database_of_its_own(stack: &Stack) {
+pub(crate) async fn public_in_its_sql_works_in_a_database_of_its_own(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let tenant = world.deployed(world.spec(Isolation::Database, &[("APP_SQL_PUBLIC", "1")])).await;
@@ -12,7 +12,7 @@ pub async fn public_in_its_sql_works_in_a_database_of_its_own(stack: &Stack) {
     workers.shutdown().await;
 }
 
-pub async fn public_in_its_sql_fails_in_a_schema(stack: &Stack) {
+pub(crate) async fn public_in_its_sql_fails_in_a_schema(stack: &Stack) {
     let failed = failed_create(stack, Isolation::Schema, &[("APP_SQL_PUBLIC", "1")]).await;
     let error = failed.error.unwrap();
     assert_eq!(error.step, Some(Step::Ready), "{error:?}");
@@ -22,7 +22,7 @@ pub async fn public_in_its_sql_fails_in_a_schema(stack: &Stack) {
     println!("{error}\n{log}");
 }
 
-pub async fn exits_at_boot(stack: &Stack) {
+pub(crate) async fn exits_at_boot(stack: &Stack) {
     let failed = failed_create(stack, Isolation::Schema, &[("APP_EXIT_AT_BOOT", "7")]).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::Unavailable, Some(Step::Ready)));
@@ -30,21 +30,21 @@ pub async fn exits_at_boot(stack: &Stack) {
     assert!(!error.log_tail.is_empty());
 }
 
-pub async fn never_becomes_healthy(stack: &Stack) {
+pub(crate) async fn never_becomes_healthy(stack: &Stack) {
     let failed = failed_create(stack, Isolation::Database, &[("APP_NEVER_HEALTHY", "1")]).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::TimedOut, Some(Step::Ready)));
     assert!(error.message.contains("500"), "{error:?}");
 }
 
-pub async fn is_green_without_its_database(stack: &Stack) {
+pub(crate) async fn is_green_without_its_database(stack: &Stack) {
     let failed = failed_create(stack, Isolation::Schema, &[("APP_NO_DATABASE", "1")]).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::TimedOut, Some(Step::Ready)));
     assert!(error.message.contains("no session in its database"), "{error:?}");
 }
 
-pub async fn image_does_not_exist(stack: &Stack) {
+pub(crate) async fn image_does_not_exist(stack: &Stack) {
     let world = World::with(stack, |settings| {
         settings.operation_budget = std::time::Duration::from_secs(5);
     })
@@ -87,7 +87,7 @@ async fn failed_create(
     operation
 }
 
-pub async fn failed_update_goes_back(stack: &Stack) {
+pub(crate) async fn failed_update_goes_back(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let tenant = world.deployed(world.spec(Isolation::Database, &[])).await;
@@ -107,7 +107,7 @@ pub async fn failed_update_goes_back(stack: &Stack) {
     workers.shutdown().await;
 }
 
-pub async fn secrets_stay_out_of_what_is_stored(stack: &Stack) {
+pub(crate) async fn secrets_stay_out_of_what_is_stored(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let tenant = world.deployed(world.spec(Isolation::Schema, &[])).await;

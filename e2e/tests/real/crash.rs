@@ -11,27 +11,27 @@ use fresco_e2e::{Stack, World};
 use futures_util::StreamExt;
 use tokio::process::{Child, Command};
 
-pub async fn killed_in_each_step_of_create(stack: &Stack) {
+pub(crate) async fn killed_in_each_step_of_create(stack: &Stack) {
     each_step(stack, Action::Create).await;
 }
 
-pub async fn killed_in_each_step_of_start(stack: &Stack) {
+pub(crate) async fn killed_in_each_step_of_start(stack: &Stack) {
     each_step(stack, Action::Start).await;
 }
 
-pub async fn killed_in_each_step_of_stop(stack: &Stack) {
+pub(crate) async fn killed_in_each_step_of_stop(stack: &Stack) {
     each_step(stack, Action::Stop).await;
 }
 
-pub async fn killed_in_each_step_of_restart(stack: &Stack) {
+pub(crate) async fn killed_in_each_step_of_restart(stack: &Stack) {
     each_step(stack, Action::Restart).await;
 }
 
-pub async fn killed_in_each_step_of_update(stack: &Stack) {
+pub(crate) async fn killed_in_each_step_of_update(stack: &Stack) {
     each_step(stack, Action::Update).await;
 }
 
-pub async fn killed_in_each_step_of_destroy(stack: &Stack) {
+pub(crate) async fn killed_in_each_step_of_destroy(stack: &Stack) {
     each_step(stack, Action::Destroy).await;
 }
 

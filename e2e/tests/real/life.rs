@@ -5,11 +5,11 @@ use std::time::Duration;
 use fresco_core::{Actor, Isolation, Tenant, TenantStatus, Update};
 use fresco_e2e::{Stack, World};
 
-pub async fn in_a_schema_of_its_own(stack: &Stack) {
+pub(crate) async fn in_a_schema_of_its_own(stack: &Stack) {
     whole_life(stack, Isolation::Schema).await;
 }
 
-pub async fn in_a_database_of_its_own(stack: &Stack) {
+pub(crate) async fn in_a_database_of_its_own(stack: &Stack) {
     whole_life(stack, Isolation::Database).await;
 }
 
@@ -66,7 +66,7 @@ async fn verifier(stack: &Stack, tenant: &Tenant) -> Vec<String> {
     stack.superuser(&format!("SELECT rolpassword FROM pg_authid WHERE rolname = '{role}'")).await
 }
 
-pub async fn update_to_another_image_and_back(stack: &Stack) {
+pub(crate) async fn update_to_another_image_and_back(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let tenant = world.deployed(world.spec(Isolation::Database, &[])).await;
@@ -90,7 +90,7 @@ pub async fn update_to_another_image_and_back(stack: &Stack) {
     workers.shutdown().await;
 }
 
-pub async fn destroy_takes_the_place_of_a_hanging_create(stack: &Stack) {
+pub(crate) async fn destroy_takes_the_place_of_a_hanging_create(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let create = world.deploy(world.spec(Isolation::Schema, &[("APP_NEVER_HEALTHY", "1")])).await;
@@ -114,7 +114,7 @@ pub async fn destroy_takes_the_place_of_a_hanging_create(stack: &Stack) {
     workers.shutdown().await;
 }
 
-pub async fn two_platforms_do_not_see_each_other(stack: &Stack) {
+pub(crate) async fn two_platforms_do_not_see_each_other(stack: &Stack) {
     let (one, other) = (World::new(stack).await, World::new(stack).await);
     let workers = (one.work(), other.work());
     let tenant = one.deployed(one.spec(Isolation::Schema, &[])).await;
@@ -127,7 +127,7 @@ pub async fn two_platforms_do_not_see_each_other(stack: &Stack) {
     workers.1.shutdown().await;
 }
 
-pub async fn long_fifty_tenants_at_once(stack: &Stack) {
+pub(crate) async fn long_fifty_tenants_at_once(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let mut accepted = Vec::new();

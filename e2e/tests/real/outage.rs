@@ -13,19 +13,19 @@ fn short(settings: &mut Settings) {
     settings.call_deadline = Duration::from_secs(4);
 }
 
-pub async fn docker_is_down_for_a_while(stack: &Stack) {
+pub(crate) async fn docker_is_down_for_a_while(stack: &Stack) {
     for_a_while(stack, |world| &world.docker, Step::Image).await;
 }
 
-pub async fn tenants_database_is_down_for_a_while(stack: &Stack) {
+pub(crate) async fn tenants_database_is_down_for_a_while(stack: &Stack) {
     for_a_while(stack, |world| &world.databases, Step::Database).await;
 }
 
-pub async fn docker_is_down_for_too_long(stack: &Stack) {
+pub(crate) async fn docker_is_down_for_too_long(stack: &Stack) {
     for_too_long(stack, |world| &world.docker).await;
 }
 
-pub async fn tenants_database_is_down_for_too_long(stack: &Stack) {
+pub(crate) async fn tenants_database_is_down_for_too_long(stack: &Stack) {
     for_too_long(stack, |world| &world.databases).await;
 }
 
@@ -77,7 +77,7 @@ async fn for_too_long(stack: &Stack, part: impl Fn(&World) -> &Wire) {
     workers.shutdown().await;
 }
 
-pub async fn store_is_down_and_work_pauses(stack: &Stack) {
+pub(crate) async fn store_is_down_and_work_pauses(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let create = world.deploy(world.spec(Isolation::Schema, &[("APP_BOOT_DELAY", "2")])).await;
@@ -100,7 +100,7 @@ pub async fn store_is_down_and_work_pauses(stack: &Stack) {
     workers.shutdown().await;
 }
 
-pub async fn shutdown_hands_work_back(stack: &Stack) {
+pub(crate) async fn shutdown_hands_work_back(stack: &Stack) {
     let world = World::with(stack, |settings| {
         settings.shutdown_grace = Duration::from_millis(100);
         // Were the lease not handed back, nobody could go on within the test's time.

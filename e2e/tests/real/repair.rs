@@ -6,11 +6,11 @@ use std::time::Duration;
 use fresco_core::{Isolation, Tenant, TenantStatus};
 use fresco_e2e::{Stack, World};
 
-pub async fn container_removed_by_hand(stack: &Stack) {
+pub(crate) async fn container_removed_by_hand(stack: &Stack) {
     by_hand(stack, &["rm", "-f"]).await;
 }
 
-pub async fn container_killed_by_hand(stack: &Stack) {
+pub(crate) async fn container_killed_by_hand(stack: &Stack) {
     by_hand(stack, &["kill"]).await;
 }
 
@@ -39,7 +39,7 @@ async fn by_hand(stack: &Stack, command: &[&str]) {
     workers.shutdown().await;
 }
 
-pub async fn surplus_is_removed_and_the_unknown_left_alone(stack: &Stack) {
+pub(crate) async fn surplus_is_removed_and_the_unknown_left_alone(stack: &Stack) {
     let world = World::new(stack).await;
     let workers = world.work();
     let tenant = world.deployed(world.spec(Isolation::Schema, &[])).await;

@@ -1,4 +1,4 @@
-//! The cases of [`Router`](crate::Router).
+//! The cases of [`Router`].
 
 use std::sync::Arc;
 

@@ -25,20 +25,21 @@ fn promises(port: &str) -> Vec<String> {
     found
 }
 
-/// The documentation of every case, and its name.
+/// The first paragraph of the documentation of every case, and its name.
 fn cases(source: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut doc = Vec::new();
     for line in source.lines() {
-        if let Some(text) = line.strip_prefix("/// ") {
+        if let Some(text) = line.strip_prefix("///") {
             doc.push(text.trim());
-        } else if let Some(rest) = line.strip_prefix("pub async fn ") {
-            let name = rest.split('<').next().unwrap().to_owned();
-            found.push((doc.join(" "), name));
-            doc.clear();
-        } else {
-            doc.clear();
+            continue;
         }
+        if let Some(rest) = line.strip_prefix("pub async fn ") {
+            let name = rest.split('<').next().unwrap().to_owned();
+            let paragraph = doc.split(|text| text.is_empty()).next().unwrap_or_default();
+            found.push((paragraph.join(" "), name));
+        }
+        doc.clear();
     }
     found
 }

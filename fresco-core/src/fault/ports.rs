@@ -177,12 +177,10 @@ impl Router for Faulty<dyn Router> {
 
     async fn publish(&self, route: &Route, endpoint: &Endpoint) -> Result<()> {
         let inner = Arc::clone(&self.inner);
-        let route = route.clone();
-        let endpoint = endpoint.clone();
+        let (route, endpoint) = (route.clone(), *endpoint);
         let call = move || {
             let inner = Arc::clone(&inner);
             let route = route.clone();
-            let endpoint = endpoint.clone();
             async move { inner.publish(&route, &endpoint).await }
         };
         self.plan.change("router.publish", call).await

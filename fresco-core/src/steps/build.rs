@@ -123,12 +123,17 @@ pub(super) async fn container(run: &mut Run<'_>) -> Result<Detail> {
 }
 
 /// The database's time is taken once: the app's session must be newer than the first try to start
-/// it, and a repeated try finds it running.
+/// it, and a repeated try finds it running. One that runs already is not started, so that any
+/// session of it counts.
 pub(super) async fn intend_start(run: &mut Run<'_>) -> Result<bool> {
-    if run.stage.started_after.is_some() {
+    if run.stage.container.is_some() {
         return Ok(false);
     }
-    run.stage.started_after = Some(run.database_now().await?);
+    let own = run.tenant.container.as_ref().map(|container| &container.id);
+    let instances = run.instances().await?;
+    let runs = instances.iter().any(|i| Some(&i.id) == own && i.is_running());
+    run.stage.container = Some(if runs { Intent::Keep } else { Intent::Make });
+    run.stage.started_after = if runs { None } else { Some(run.database_now().await?) };
     Ok(true)
 }
 

@@ -1,4 +1,4 @@
-//! The cases of [`TenantDatabase`](crate::TenantDatabase) and of its abilities.
+//! The cases of [`TenantDatabase`] and of its abilities.
 
 mod ensure;
 mod issue;

@@ -30,6 +30,8 @@ pub async fn ensure_makes_one<F: RuntimeFixture + ?Sized>(fixture: &F) {
 }
 
 /// A container with the same [`Revision`] is kept, running or not: same id.
+///
+/// [`Revision`]: crate::Revision
 pub async fn ensure_keeps_the_same_revision<F: RuntimeFixture + ?Sized>(fixture: &F) {
     let (runtime, spec) = (fixture.runtime(), spec(fixture, ExampleApp::Serves).await);
     let made = done("ensure", runtime.ensure(&spec).await);
@@ -110,6 +112,8 @@ pub async fn ensure_refuses_a_missing_image<F: RuntimeFixture + ?Sized>(fixture:
 }
 
 /// What can't be enforced is in [`Instance::unenforced`].
+///
+/// [`Instance::unenforced`]: crate::Instance::unenforced
 pub async fn ensure_tells_what_is_not_enforced<F: RuntimeFixture + ?Sized>(fixture: &F) {
     let (runtime, spec) = (fixture.runtime(), spec(fixture, ExampleApp::Serves).await);
     let mut told = done("ensure", runtime.ensure(&spec).await).unenforced;

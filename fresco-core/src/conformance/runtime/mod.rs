@@ -1,4 +1,4 @@
-//! The cases of [`ContainerRuntime`](crate::ContainerRuntime) and of its abilities.
+//! The cases of [`ContainerRuntime`] and of its abilities.
 
 mod abilities;
 mod ensure;

@@ -1,4 +1,4 @@
-//! The cases of [`Store`](crate::Store).
+//! The cases of [`Store`].
 
 mod create;
 mod events;

@@ -1,0 +1,328 @@
+//! Tenants' containers on Docker.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::ContainerUpdateBody;
+use bollard::query_parameters::{
+    InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+};
+use fresco_core::{
+    ContainerRuntime, Error, ErrorKind, Guarantee, Health, ImageId, ImageSource, Instance,
+    InstanceId, InstanceSpec, Limits, LogLine, LogQuery, ProgressSink, Reach, Result,
+    RuntimeResize, TenantId, labels,
+};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::time::{Instant, sleep};
+
+use crate::config::DockerConfig;
+use crate::engine::{Engine, unenforced};
+use crate::instance::Container;
+use crate::network::Network;
+use crate::spec::LimitValues;
+use crate::{ensure, http, images, logs};
+
+/// How often a state that Docker is about to reach is looked at.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+/// How many containers are looked at side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Runs tenants' containers on one Docker Engine.
+///
+/// It holds nothing that must survive: what it knows of a container stands on the container.
+#[derive(Debug)]
+pub struct DockerRuntime {
+    pub(crate) engine: Engine,
+    pub(crate) config: DockerConfig,
+    pub(crate) network: Network,
+    pub(crate) unenforced: Vec<Guarantee>,
+}
+
+impl DockerRuntime {
+    /// Connects to Docker, checks that it is new enough, and makes the tenants' network unless it
+    /// is there.
+    ///
+    /// What the engine can't enforce is asked once, here.
+    ///
+    /// # Errors
+    /// `Unavailable` when Docker does not answer, `Denied` without the right to use it,
+    /// `Unsupported` when it is older than Engine 20.10, `Conflict` when a network of this name
+    /// lets containers reach each other, `Invalid` for an address of another form.
+    pub async fn connect(config: DockerConfig) -> Result<Self> {
+        let connect = async {
+            let engine = Engine::connect(&config).await?;
+            let unenforced = unenforced(&engine.info().await?);
+            if !unenforced.is_empty() {
+                tracing::warn!(?unenforced, "this Docker can't enforce everything");
+            }
+            let network = Network::ensure(&engine, &config).await?;
+            Ok(Self { engine, network, unenforced, config: config.clone() })
+        };
+        connect.await.map_err(|error: Error| error.during("runtime.connect"))
+    }
+
+    /// The host's address on the tenants' network: where a container reaches a service of the
+    /// host, such as PostgreSQL.
+    #[must_use]
+    pub fn gateway(&self) -> IpAddr {
+        self.network.gateway
+    }
+
+    /// What this engine can't enforce; every [`Instance`] says it too.
+    #[must_use]
+    pub fn unenforced(&self) -> &[Guarantee] {
+        &self.unenforced
+    }
+
+    /// The container with this id (or name), whoever made it; `None` if there is none.
+    pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Container>> {
+        // An id becomes part of an address: what is no id must not lead elsewhere.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+        if id.starts_with('.') || id.is_empty() || !id.bytes().all(plain) {
+            return Ok(None);
+        }
+        let call = self.engine.docker().inspect_container(id, None::<InspectContainerOptions>);
+        match self.engine.call("look at the container", call).await {
+            Ok(inspected) => Ok(Some(Container::new(inspected))),
+            Err(failed) if failed.is_absent() => Ok(None),
+            Err(failed) => Err(failed.into()),
+        }
+    }
+
+    /// The container with this id, if this platform made it.
+    pub(crate) async fn own(&self, id: &InstanceId) -> Result<Option<Container>> {
+        match self.inspect(id.as_str()).await? {
+            Some(container) if !container.belongs_to(self.config.platform) => Err(Error::new(
+                ErrorKind::Conflict,
+                "this container does not belong to this platform and is left alone",
+            )
+            .with("container", id)),
+            found => Ok(found),
+        }
+    }
+
+    async fn known(&self, id: &InstanceId) -> Result<Container> {
+        self.own(id).await?.ok_or_else(|| absent(id))
+    }
+
+    pub(crate) fn instance(&self, container: &Container) -> Result<Instance> {
+        container.instance(&self.network.name, &self.unenforced).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the container's own labels are missing or spoilt")
+                .with("container", container.id())
+        })
+    }
+
+    /// The ids of this platform's containers.
+    pub(crate) async fn ids(&self, tenant: Option<TenantId>, running: bool) -> Result<Vec<String>> {
+        let mut marks = vec![format!("{}={}", labels::PLATFORM, self.config.platform)];
+        marks.extend(tenant.map(|tenant| format!("{}={tenant}", labels::TENANT_ID)));
+        let filters = HashMap::from([("label", marks)]);
+        let options =
+            ListContainersOptionsBuilder::default().all(!running).filters(&filters).build();
+        let call = self.engine.docker().list_containers(Some(options));
+        let found = self.engine.call("list the containers", call).await?;
+        Ok(found.into_iter().filter_map(|container| container.id).collect())
+    }
+
+    /// This platform's containers, each looked at: a list alone tells no exit code.
+    pub(crate) async fn containers(&self, tenant: Option<TenantId>) -> Result<Vec<Container>> {
+        let ids = self.ids(tenant, false).await?;
+        let looks = stream::iter(ids).map(|id| async move { self.inspect(&id).await });
+        let found: Vec<_> = looks.buffered(SIDE_BY_SIDE).collect().await;
+        // One that went away in the meantime is no error.
+        found.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    pub(crate) async fn stop_container(&self, id: &str, grace: Duration) -> Result<()> {
+        // Whole seconds; rounded up, so that nobody gets less than promised.
+        let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let call = self.engine.docker().stop_container(id, Some(options));
+        let time = grace + self.engine.timeout();
+        match self.engine.call_within(time, "stop the container", call).await {
+            Err(failed) if failed.is_absent() => return Ok(()),
+            Err(failed) => return Err(failed.into()),
+            Ok(()) => {}
+        }
+        // Docker may have answered before the last process was gone, or not have got rid of it.
+        let deadline = Instant::now() + self.engine.timeout();
+        while self.inspect(id).await?.is_some_and(|container| container.is_running()) {
+            if Instant::now() > deadline {
+                return Err(Error::new(
+                    ErrorKind::TimedOut,
+                    "the container was told to stop and killed, but still runs",
+                )
+                .with("container", id));
+            }
+            let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+            let call = self.engine.docker().kill_container(id, Some(options));
+            match self.engine.call("kill the container", call).await {
+                // 409: it has ended by now.
+                Err(failed) if !matches!(failed.status(), Some(404 | 409)) => {
+                    return Err(failed.into());
+                }
+                _ => sleep(PAUSE).await,
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn remove_container(&self, id: &str) -> Result<()> {
+        let deadline = Instant::now() + self.engine.timeout();
+        loop {
+            let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+            let call = self.engine.docker().remove_container(id, Some(options));
+            match self.engine.call("remove the container", call).await {
+                Ok(()) => return Ok(()),
+                Err(failed) if failed.is_absent() => return Ok(()),
+                // Somebody's removal is under way: done when it is done.
+                Err(failed) if failed.status() == Some(409) && Instant::now() < deadline => {
+                    sleep(PAUSE).await;
+                }
+                Err(failed) => return Err(Error::from(failed).with("container", id)),
+            }
+        }
+    }
+
+    pub(crate) fn network_gone(&self) -> Error {
+        Error::new(
+            ErrorKind::Unavailable,
+            "the tenants' network is gone: start this program again, which makes it anew",
+        )
+        .permanent()
+        .with("network", &self.network.name)
+    }
+
+    async fn start_known(&self, id: &InstanceId) -> Result<Instance> {
+        let container = self.known(id).await?;
+        if !container.is_running() {
+            let call =
+                self.engine.docker().start_container(id.as_str(), None::<StartContainerOptions>);
+            self.engine.call("start the container", call).await.map_err(|failed| {
+                if failed.lacks_network() {
+                    return self.network_gone();
+                }
+                Error::from(failed).with("container", id)
+            })?;
+        }
+        self.instance(&self.known(id).await?)
+    }
+
+    async fn probe_known(&self, id: &InstanceId, port: u16, path: &str) -> Result<Reach> {
+        let container = self.known(id).await?;
+        if !container.is_running() {
+            return Ok(Reach::Unreachable("the container does not run".into()));
+        }
+        let Some(address) = container.address(&self.network.name) else {
+            let why = format!("the container is not on the network {}", self.network.name);
+            return Ok(Reach::Unreachable(why));
+        };
+        let address = SocketAddr::new(address, port);
+        let host = address.to_string();
+        Ok(match http::head(address, &host, path, self.config.probe_timeout).await {
+            Ok(answer) => Reach::Status(answer.status().as_u16()),
+            Err(fault) => Reach::Unreachable(fault.to_string()),
+        })
+    }
+}
+
+fn absent(id: &InstanceId) -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such container").with("container", id)
+}
+
+#[async_trait]
+impl ContainerRuntime for DockerRuntime {
+    async fn prepare(&self, image: &ImageSource, progress: &ProgressSink) -> Result<ImageId> {
+        images::prepare(&self.engine, image, progress)
+            .await
+            .map_err(|error| error.during("runtime.prepare"))
+    }
+
+    async fn ensure(&self, spec: &InstanceSpec) -> Result<Instance> {
+        let result = ensure::ensure(self, spec).await;
+        result.map_err(|error| error.during("runtime.ensure").with("tenant", spec.tenant))
+    }
+
+    async fn start(&self, instance: &InstanceId) -> Result<Instance> {
+        self.start_known(instance).await.map_err(|error| error.during("runtime.start"))
+    }
+
+    async fn stop(&self, instance: &InstanceId, grace: Duration) -> Result<()> {
+        let stop = async {
+            match self.own(instance).await? {
+                Some(container) => self.stop_container(container.id(), grace).await,
+                None => Ok(()),
+            }
+        };
+        stop.await.map_err(|error| error.during("runtime.stop"))
+    }
+
+    async fn remove(&self, instance: &InstanceId) -> Result<()> {
+        let remove = async {
+            match self.own(instance).await? {
+                Some(container) => self.remove_container(container.id()).await,
+                None => Ok(()),
+            }
+        };
+        remove.await.map_err(|error| error.during("runtime.remove"))
+    }
+
+    async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Instance>> {
+        let containers =
+            self.containers(tenant).await.map_err(|error| error.during("runtime.list"))?;
+        let instances = containers.iter().filter(|c| !c.is_going()).filter_map(|container| {
+            let instance = self.instance(container);
+            instance.inspect_err(|error| tracing::warn!(%error, "a container is left out")).ok()
+        });
+        Ok(instances.collect())
+    }
+
+    async fn logs(
+        &self,
+        instance: &InstanceId,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let container = self.known(instance).await;
+        let container = container.map_err(|error| error.during("runtime.logs"))?;
+        Ok(logs::lines(&self.engine, container.id(), query))
+    }
+
+    async fn probe(&self, instance: &InstanceId, port: u16, path: &str) -> Result<Reach> {
+        let reach = self.probe_known(instance, port, path).await;
+        reach.map_err(|error| error.during("runtime.probe"))
+    }
+
+    async fn health(&self) -> Result<Health> {
+        let version =
+            self.engine.version().await.map_err(|error| error.during("runtime.health"))?;
+        Ok(Health::new(format!(
+            "Docker Engine {} (API {})",
+            version.version.unwrap_or_default(),
+            version.api_version.unwrap_or_default(),
+        )))
+    }
+}
+
+#[async_trait]
+impl RuntimeResize for DockerRuntime {
+    async fn resize(&self, instance: &InstanceId, limits: &Limits) -> Result<()> {
+        let resize = async {
+            let container = self.known(instance).await?;
+            let limits = LimitValues::of(limits);
+            let body = ContainerUpdateBody {
+                memory: Some(limits.memory),
+                memory_swap: Some(limits.memory),
+                nano_cpus: Some(limits.nano_cpus),
+                pids_limit: Some(limits.pids),
+                ..Default::default()
+            };
+            let call = self.engine.docker().update_container(container.id(), body);
+            self.engine.call("change the container's limits", call).await?;
+            Ok(())
+        };
+        resize.await.map_err(|error: Error| error.during("runtime.resize"))
+    }
+}
