@@ -47,9 +47,8 @@ macro_rules! trials {
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Each test waits for containers most of its time; more of them at once would only make the
-    // machine's two cores answer late.
-    arguments.test_threads.get_or_insert(4);
+    // Each test waits for containers most of its time, so more of them run than there are cores.
+    arguments.test_threads.get_or_insert(8);
     let runtime = Runtime::new().expect("a runtime");
     let bench = Arc::new(Bench { runtime, stack: OnceCell::new() });
     let trials = trials![bench;

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 /// Cases of the sample.
 const SAMPLE: usize = 40;
 /// Cases that run side by side.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 pub(crate) async fn seeded_sample(stack: &Stack) {
     run(stack, Some(SAMPLE)).await;

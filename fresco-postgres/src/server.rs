@@ -1,0 +1,207 @@
+//! One PostgreSQL server, and how this crate connects to it.
+
+use std::fmt;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use fresco_core::{Error, ErrorKind, Result};
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Socket};
+
+use crate::errors::{Mapped, from_pool};
+
+/// Waiting for a connection, be it from the server or from the pool.
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+
+/// A server, a database on it, and the time limits of sessions there.
+#[derive(Clone)]
+pub(crate) struct Server {
+    config: Config,
+}
+
+/// Time limits that the server itself keeps for a session: they also end what a dead client left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For one statement.
+    pub(crate) statement: Duration,
+    /// For waiting on one lock.
+    pub(crate) lock: Duration,
+    /// For a session that does nothing, in a transaction or out of it.
+    pub(crate) idle: Option<Duration>,
+}
+
+impl Server {
+    /// The server of this URL.
+    pub(crate) fn parse(url: &SecretString, name: &str, limits: Limits) -> Result<Self> {
+        // The parser's own words may quote a part of the URL, and with it a part of the password.
+        let invalid = || {
+            Error::new(
+                ErrorKind::Invalid,
+                "this is no PostgreSQL URL; it looks like postgresql://role:password@host:5432/database, with special characters of the password in percent-encoding",
+            )
+        };
+        let mut config: Config = url.expose_secret().parse().map_err(|_| invalid())?;
+        if config.get_hosts().is_empty() {
+            return Err(invalid());
+        }
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "connections to PostgreSQL are made without TLS; take sslmode=require out of the URL, and reach the server over loopback, a Unix socket or a private network",
+            ));
+        }
+        config
+            .application_name(name)
+            .connect_timeout(CONNECT)
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(60));
+        let mut options = config.get_options().map(|text| format!("{text} ")).unwrap_or_default();
+        // Without a schema of anybody in the path, no object of a tenant can take the place of a
+        // built-in one. The temporary schema, which is searched first if it is not named, is last.
+        options.push_str("-c search_path=pg_catalog,pg_temp -c TimeZone=UTC -c client_min_messages=warning -c standard_conforming_strings=on");
+        options.push_str(
+            " -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
+        );
+        options.push_str(&format!(
+            " -c statement_timeout={} -c lock_timeout={}",
+            limits.statement.as_millis(),
+            limits.lock.as_millis()
+        ));
+        if let Some(idle) = limits.idle {
+            let idle = idle.as_millis();
+            options.push_str(&format!(
+                " -c idle_session_timeout={idle} -c idle_in_transaction_session_timeout={idle}"
+            ));
+        }
+        config.options(options);
+        Ok(Self { config })
+    }
+
+    /// The same server with another database.
+    pub(crate) fn database(&self, name: &str) -> Self {
+        let mut config = self.config.clone();
+        config.dbname(name);
+        Self { config }
+    }
+
+    /// The name of the database.
+    pub(crate) fn database_name(&self) -> &str {
+        // As PostgreSQL itself: without a name, the role's.
+        self.config.get_dbname().or_else(|| self.config.get_user()).unwrap_or_default()
+    }
+
+    /// A connection of its own. It ends when the client is dropped.
+    pub(crate) async fn connect(&self) -> Result<Client> {
+        let (client, connection) = self.open().await?;
+        // Nothing depends on this task: it moves bytes, and ends with the client.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to PostgreSQL ended");
+            }
+        });
+        Ok(client)
+    }
+
+    /// A connection of its own, whose messages the caller moves.
+    pub(crate) async fn open(&self) -> Result<(Client, Connection<Socket, NoTlsStream>)> {
+        match tokio::time::timeout(CONNECT * 2, self.config.connect(NoTls)).await {
+            Ok(result) => result.mapped().map_err(|error| error.with("server", self)),
+            Err(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "PostgreSQL accepts no connection; is it running, and is its address right?",
+            )
+            .with("server", self)),
+        }
+    }
+
+    /// A pool of at most this many connections. It connects when it must.
+    pub(crate) fn pool(&self, size: usize) -> Result<Pool> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Verified };
+        let manager = Manager::from_config(self.config.clone(), NoTls, recycling);
+        Pool::builder(manager)
+            .max_size(size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECT))
+            .create_timeout(Some(CONNECT * 2))
+            .recycle_timeout(Some(CONNECT))
+            .build()
+            .map_err(|e| {
+                Error::new(ErrorKind::Internal, "the pool of connections can't be made")
+                    .with_source(e)
+            })
+    }
+}
+
+/// A connection from a pool.
+pub(crate) async fn take(pool: &Pool) -> Result<deadpool_postgres::Client> {
+    pool.get().await.map_err(from_pool)
+}
+
+/// The text of a notification on a connection, if this message is one.
+pub(crate) fn notification(message: AsyncMessage) -> Option<String> {
+    match message {
+        AsyncMessage::Notification(note) => Some(note.payload().to_owned()),
+        _ => None,
+    }
+}
+
+/// Address and database, without role and password.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.config.get_ports();
+        for (index, host) in self.config.get_hosts().iter().enumerate() {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            let separator = if index == 0 { "" } else { "," };
+            match host {
+                Host::Tcp(name) => write!(f, "{separator}{name}:{port}")?,
+                #[cfg(unix)]
+                Host::Unix(path) => write!(f, "{separator}{}:{port}", path.display())?,
+            }
+        }
+        write!(f, "/{}", self.database_name())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { statement: Duration::from_secs(1), lock: Duration::from_secs(1), idle: None };
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = SecretString::from("postgresql://role:hunter2@db:5433/app");
+        let server = Server::parse(&url, "test", LIMITS).unwrap();
+        assert_eq!(server.to_string(), "db:5433/app");
+        assert!(!format!("{server:?}").contains("hunter2"));
+        let broken = SecretString::from("postgresql://role:hunter2@db:port/app?x=y");
+        let error = Server::parse(&broken, "test", LIMITS).unwrap_err();
+        assert!(!error.chain().contains("hunter2"), "{}", error.chain());
+    }
+
+    #[test]
+    fn without_a_database_it_is_the_roles() {
+        let url = SecretString::from("postgresql://role@db");
+        let server = Server::parse(&url, "test", LIMITS).unwrap();
+        assert_eq!(server.to_string(), "db:5432/role");
+        assert_eq!(server.database("x").database_name(), "x");
+    }
+
+    #[test]
+    fn a_demand_for_tls_is_refused_before_anything_is_sent() {
+        let url = SecretString::from("postgresql://role@db/x?sslmode=require");
+        let error = Server::parse(&url, "test", LIMITS).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+}

@@ -1,0 +1,194 @@
+//! Accepting tenants and operations.
+
+use deadpool_postgres::{Pool, Transaction};
+use fresco_core::{
+    Action, Change, Error, ErrorKind, Failure, Generation, NewOperation, Operation, Result, Stage,
+    Target, Tenant, TenantId, TenantSpec, TenantState, TenantStatus,
+};
+
+use super::record::apply;
+use super::rows::{self, TENANT, name, now, to_json};
+use crate::errors::{Mapped, from_driver, violates};
+use crate::server::take;
+
+pub(super) async fn create(
+    pool: &Pool,
+    id: TenantId,
+    spec: &TenantSpec,
+    new: &NewOperation,
+) -> Result<(Tenant, Operation)> {
+    let mut client = take(pool).await?;
+    let transaction = client.transaction().await.mapped()?;
+    let now = now(&transaction).await?;
+    let state = TenantState::pending();
+    let sql = format!(
+        "INSERT INTO fresco.tenants AS t
+            (id, owner, subdomain, status, generation, spec, state, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING RETURNING {TENANT}"
+    );
+    let inserted = transaction
+        .query_opt(
+            &sql,
+            &[
+                &id.as_uuid(),
+                &spec.owner.as_str(),
+                &spec.subdomain.as_str(),
+                &state.status.as_str(),
+                &Generation::default().next().number(),
+                &to_json(spec)?,
+                &to_json(&state)?,
+                &now,
+            ],
+        )
+        .await;
+    let inserted = match inserted {
+        // A repeat of a call may meet the index of subdomains before it meets its own tenant.
+        Err(error) if violates(&error, "tenants_subdomain") => {
+            transaction.rollback().await.mapped()?;
+            let transaction = client.transaction().await.mapped()?;
+            return first(&transaction, id).await?.ok_or_else(|| {
+                Error::new(ErrorKind::Conflict, "this subdomain is taken")
+                    .with("subdomain", &spec.subdomain)
+            });
+        }
+        other => other.map_err(from_driver)?,
+    };
+    let Some(row) = inserted else {
+        return first(&transaction, id).await?.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a tenant is there without its first operation")
+                .with("tenant", id)
+        });
+    };
+    let tenant = rows::tenant(&row)?;
+    let operation = Operation::accept(id, new.clone(), None, now);
+    insert(&transaction, &operation).await?;
+    transaction.commit().await.mapped()?;
+    Ok((tenant, operation))
+}
+
+/// The tenant and its first operation, if it is there.
+async fn first(transaction: &Transaction<'_>, id: TenantId) -> Result<Option<(Tenant, Operation)>> {
+    let sql = format!(
+        "SELECT {TENANT}, o.data FROM fresco.tenants t
+         JOIN fresco.operations o ON o.tenant = t.id
+         WHERE t.id = $1 ORDER BY o.created_at, o.id LIMIT 1"
+    );
+    match transaction.query_opt(&sql, &[&id.as_uuid()]).await.mapped()? {
+        Some(row) => Ok(Some((rows::tenant(&row)?, rows::operation(&row, 5)?))),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn request(
+    pool: &Pool,
+    id: TenantId,
+    seen: Generation,
+    new: &NewOperation,
+) -> Result<Operation> {
+    let mut client = take(pool).await?;
+    let transaction = client.transaction().await.mapped()?;
+    // Everybody who writes a tenant or its operations holds this lock first.
+    let sql = format!("SELECT {TENANT} FROM fresco.tenants t WHERE t.id = $1 FOR NO KEY UPDATE");
+    let row = transaction.query_opt(&sql, &[&id.as_uuid()]).await.mapped()?;
+    if let Some(known) = repeated(&transaction, id, new).await? {
+        return Ok(known);
+    }
+    let tenant = row.as_ref().map(rows::tenant).transpose()?;
+    let alive = tenant.filter(|tenant| tenant.state.status != TenantStatus::Destroyed);
+    let Some(mut tenant) = alive else {
+        return Err(Error::new(ErrorKind::NotFound, "there is no such tenant").with("tenant", id));
+    };
+    let now = now(&transaction).await?;
+    if let Some(mut unfinished) = unfinished(&transaction, id).await? {
+        match (new.action, unfinished.action) {
+            (Action::Destroy, Action::Destroy) => return Ok(unfinished),
+            (Action::Destroy, _) => {
+                let cancelled = Change::Failed(Failure::cancelled());
+                apply(&transaction, &mut unfinished, &cancelled, now).await?;
+            }
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Conflict,
+                    "another operation on this tenant is not finished yet",
+                )
+                .with("operation", unfinished.id));
+            }
+        }
+    }
+    if new.action != Action::Destroy && tenant.generation != seen {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "this tenant has changed since it was looked at; look again",
+        )
+        .with("tenant", id));
+    }
+    let previous = (new.action == Action::Update)
+        .then(|| Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() });
+    tenant.state.desired = new.action.desired_state();
+    transaction
+        .execute(
+            "UPDATE fresco.tenants SET generation = generation + 1, state = $2 WHERE id = $1",
+            &[&id.as_uuid(), &to_json(&tenant.state)?],
+        )
+        .await
+        .mapped()?;
+    let operation = Operation::accept(id, new.clone(), previous, now);
+    insert(&transaction, &operation).await?;
+    transaction.commit().await.mapped()?;
+    Ok(operation)
+}
+
+async fn repeated(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    new: &NewOperation,
+) -> Result<Option<Operation>> {
+    let sql = "SELECT data FROM fresco.operations WHERE id = $1";
+    let Some(row) = transaction.query_opt(sql, &[&new.id.as_uuid()]).await.mapped()? else {
+        return Ok(None);
+    };
+    let known = rows::operation(&row, 0)?;
+    if known.tenant != tenant {
+        return Err(Error::new(ErrorKind::Conflict, "this id is that of another operation")
+            .with("operation", new.id));
+    }
+    Ok(Some(known))
+}
+
+async fn unfinished(transaction: &Transaction<'_>, id: TenantId) -> Result<Option<Operation>> {
+    let row = transaction
+        .query_opt(
+            "SELECT data FROM fresco.operations
+             WHERE tenant = $1 AND status NOT IN ('success', 'failed') FOR NO KEY UPDATE",
+            &[&id.as_uuid()],
+        )
+        .await
+        .mapped()?;
+    row.map(|row| rows::operation(&row, 0)).transpose()
+}
+
+async fn insert(transaction: &Transaction<'_>, operation: &Operation) -> Result<()> {
+    let stage = Stage::first(operation.action);
+    let inserted = transaction
+        .execute(
+            "INSERT INTO fresco.operations (id, tenant, status, data, stage, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            &[
+                &operation.id.as_uuid(),
+                &operation.tenant.as_uuid(),
+                &name(operation.status)?,
+                &to_json(operation)?,
+                &to_json(&stage)?,
+                &operation.created_at,
+            ],
+        )
+        .await;
+    match inserted {
+        Ok(_) => Ok(()),
+        Err(error) if violates(&error, "operations_pkey") => {
+            Err(Error::new(ErrorKind::Conflict, "this id is that of another operation")
+                .with("operation", operation.id))
+        }
+        Err(error) => Err(from_driver(error)),
+    }
+}

@@ -1,0 +1,123 @@
+//! Leases: who works on an operation.
+
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use fresco_core::{Error, ErrorKind, Lease, LeaseTerms, Result, TenantId, WorkerId};
+use uuid::Uuid;
+
+use super::rows::{self, TENANT, from_json, seconds};
+use crate::errors::Mapped;
+use crate::server::take;
+
+pub(super) async fn lease(
+    pool: &Pool,
+    worker: WorkerId,
+    terms: &LeaseTerms,
+) -> Result<Option<Lease>> {
+    let mut client = take(pool).await?;
+    let transaction = client.transaction().await.mapped()?;
+    // Writers lock a tenant first and its operation then. Here it is the other way round, but
+    // nothing that is locked is waited for, so nobody waits for each other.
+    let candidate = transaction
+        .query_opt(
+            "SELECT o.id, o.tenant FROM fresco.operations o
+             JOIN fresco.tenants t ON t.id = o.tenant
+             WHERE o.status NOT IN ('success', 'failed')
+               AND (o.worker IS NULL OR o.lease_until <= clock_timestamp())
+               AND (o.not_before IS NULL OR o.not_before <= clock_timestamp())
+             ORDER BY o.created_at, o.id LIMIT 1
+             FOR NO KEY UPDATE OF o, t SKIP LOCKED",
+            &[],
+        )
+        .await
+        .mapped()?;
+    let Some(candidate) = candidate else { return Ok(None) };
+    let operation: Uuid = candidate.try_get(0).mapped()?;
+    let tenant = TenantId::from_uuid(candidate.try_get(1).mapped()?);
+
+    let sql = format!(
+        "UPDATE fresco.tenants t SET generation = t.generation + 1 WHERE t.id = $1
+         RETURNING {TENANT}"
+    );
+    let row = transaction.query_one(&sql, &[&tenant.as_uuid()]).await.mapped()?;
+    let tenant = rows::tenant(&row)?;
+
+    // A worker that is still named died: it neither finished nor handed the lease back. The time
+    // until somebody noticed does not count against the operation.
+    let row = transaction
+        .query_one(
+            "UPDATE fresco.operations SET
+                deaths = deaths + (worker IS NOT NULL)::integer,
+                deadline = CASE WHEN worker IS NOT NULL OR deadline IS NULL
+                           THEN clock_timestamp() + make_interval(secs => $5) ELSE deadline END,
+                worker = $2, generation = $3, not_before = NULL,
+                lease_until = clock_timestamp() + make_interval(secs => $4)
+             WHERE id = $1
+             RETURNING data, stage, deaths,
+                extract(epoch FROM deadline - clock_timestamp())::double precision",
+            &[
+                &operation,
+                &worker.as_uuid(),
+                &tenant.generation.number(),
+                &seconds(terms.ttl),
+                &seconds(terms.budget),
+            ],
+        )
+        .await
+        .mapped()?;
+    let lease = Lease::new(
+        worker,
+        tenant,
+        rows::operation(&row, 0)?,
+        from_json(row.try_get(1).mapped()?, "operations.stage")?,
+        u32::try_from(row.try_get::<_, i32>(2).mapped()?).unwrap_or(0),
+        Duration::from_secs_f64(row.try_get::<_, f64>(3).mapped()?.max(0.0)),
+    );
+    transaction.commit().await.mapped()?;
+    Ok(Some(lease))
+}
+
+/// What holds as long as a lease is not lost; `$1` to `$3` are [`held`]'s. A new lease and a
+/// destroy both write the operation's row, so this alone is the fence of what touches no tenant.
+const HELD: &str = "id = $1 AND worker = $2 AND generation = $3";
+
+fn held(lease: &Lease) -> (Uuid, Uuid, i64) {
+    (lease.operation.id.as_uuid(), lease.worker.as_uuid(), lease.generation().number())
+}
+
+pub(super) async fn renew(pool: &Pool, lease: &Lease, ttl: Duration) -> Result<()> {
+    let client = take(pool).await?;
+    let sql = format!(
+        "UPDATE fresco.operations
+         SET lease_until = clock_timestamp() + make_interval(secs => $4) WHERE {HELD}"
+    );
+    let (operation, worker, generation) = held(lease);
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&operation, &worker, &generation, &seconds(ttl)];
+    match client.execute(&sql, &parameters).await.mapped()? {
+        0 => Err(lost(lease)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn release(pool: &Pool, lease: &Lease, retry_after: Duration) -> Result<()> {
+    let client = take(pool).await?;
+    let sql = format!(
+        "UPDATE fresco.operations SET worker = NULL, generation = NULL, lease_until = NULL,
+            not_before = clock_timestamp() + make_interval(secs => $4) WHERE {HELD}"
+    );
+    let (operation, worker, generation) = held(lease);
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&operation, &worker, &generation, &seconds(retry_after)];
+    match client.execute(&sql, &parameters).await.mapped()? {
+        0 => Err(lost(lease)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn lost(lease: &Lease) -> Error {
+    Error::new(ErrorKind::LeaseLost, "somebody else works on this tenant now")
+        .with("operation", lease.operation.id)
+        .with("generation", lease.generation())
+}

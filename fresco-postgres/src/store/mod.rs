@@ -1,0 +1,177 @@
+//! What must survive a restart, in PostgreSQL.
+
+mod accept;
+mod config;
+mod events;
+mod lease;
+mod listener;
+mod query;
+mod record;
+mod rows;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use fresco_core::{
+    Entry, Event, Generation, Health, Lease, LeaseTerms, NewOperation, Operation, OperationId,
+    PlatformId, PullProgress, Result, Store, Tenant, TenantId, TenantPage, TenantQuery, TenantSpec,
+    WorkerId,
+};
+use futures_util::stream::BoxStream;
+use std::time::Duration;
+
+pub use config::PostgresStoreConfig;
+
+use crate::errors::{Mapped, within};
+use crate::migrations;
+use crate::server::{Limits, Server, take};
+use listener::Listener;
+
+/// A [`Store`] in a PostgreSQL database.
+///
+/// It keeps its tables in the schema `fresco`. Any number of programs may use one database at the
+/// same time; all times are by the database's clock. When PostgreSQL restarts, calls fail as
+/// `Unavailable` until it is back, and then work again.
+pub struct PostgresStore {
+    server: Server,
+    pool: Pool,
+    listener: Listener,
+    timeout: Duration,
+}
+
+impl PostgresStore {
+    /// Connects, and brings the tables up to date unless told not to.
+    ///
+    /// # Errors
+    /// - `Invalid`: the URL is none.
+    /// - `Unavailable`: PostgreSQL does not answer.
+    /// - `Denied`: it refuses the login, or the role may not make a schema in the database.
+    /// - `Internal`: the tables were made by a newer version.
+    pub async fn connect(config: PostgresStoreConfig) -> Result<Self> {
+        if config.migrate {
+            Self::migrate(&config).await?;
+        }
+        let limits = Limits { statement: config.timeout, lock: config.timeout, idle: None };
+        let server = Server::parse(&config.url, "fresco-store", limits)?;
+        let pool = server.pool(config.connections)?;
+        let listener = Listener::new(server.clone());
+        let store = Self { server, pool, listener, timeout: config.timeout };
+        store.platform().await?;
+        Ok(store)
+    }
+
+    /// Brings the tables up to date, and does nothing else. Programs that do so at the same time
+    /// take turns; one that is up to date already is no error.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect`].
+    pub async fn migrate(config: &PostgresStoreConfig) -> Result<()> {
+        let limits = Limits {
+            statement: config.migration_timeout,
+            lock: config.migration_timeout,
+            idle: Some(config.migration_timeout),
+        };
+        let server = Server::parse(&config.url, "fresco-migrate", limits)?;
+        within(config.migration_timeout, "store.migrate", migrations::migrate(&server)).await
+    }
+}
+
+/// Runs a call under the store's time limit, and names it in its error.
+macro_rules! call {
+    ($self:ident, $name:literal, $work:expr) => {
+        within($self.timeout, concat!("store.", $name), $work).await
+    };
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn platform(&self) -> Result<PlatformId> {
+        call!(self, "platform", query::platform(&self.pool))
+    }
+
+    async fn create(
+        &self,
+        tenant: TenantId,
+        spec: &TenantSpec,
+        operation: &NewOperation,
+    ) -> Result<(Tenant, Operation)> {
+        call!(self, "create", accept::create(&self.pool, tenant, spec, operation))
+    }
+
+    async fn request(
+        &self,
+        tenant: TenantId,
+        seen: Generation,
+        operation: &NewOperation,
+    ) -> Result<Operation> {
+        call!(self, "request", accept::request(&self.pool, tenant, seen, operation))
+    }
+
+    async fn lease(&self, worker: WorkerId, terms: &LeaseTerms) -> Result<Option<Lease>> {
+        call!(self, "lease", lease::lease(&self.pool, worker, terms))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<()> {
+        call!(self, "renew", lease::renew(&self.pool, lease, ttl))
+    }
+
+    async fn record(&self, lease: &Lease, entry: &Entry) -> Result<Operation> {
+        call!(self, "record", record::record(&self.pool, lease, entry))
+    }
+
+    async fn release(&self, lease: &Lease, retry_after: Duration) -> Result<()> {
+        call!(self, "release", lease::release(&self.pool, lease, retry_after))
+    }
+
+    async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage> {
+        call!(self, "tenants", query::tenants(&self.pool, query))
+    }
+
+    async fn operation(&self, id: OperationId) -> Result<Operation> {
+        call!(self, "operation", query::operation(&self.pool, id))
+    }
+
+    async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
+        call!(self, "operations", query::operations(&self.pool, tenant, limit))
+    }
+
+    async fn events(
+        &self,
+        operation: OperationId,
+        after: u64,
+    ) -> Result<BoxStream<'static, Result<Event>>> {
+        // It waits for the listener, and must read the store in the time that is left.
+        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let work = events::events(pool, &self.listener, timeout, operation, after);
+        within(self.timeout * 2, "store.events", work).await
+    }
+
+    async fn announce(&self, operation: OperationId, progress: &PullProgress) -> Result<()> {
+        call!(self, "announce", events::announce(&self.pool, operation, progress))
+    }
+
+    async fn health(&self) -> Result<Health> {
+        call!(self, "health", async {
+            let client = take(&self.pool).await?;
+            // A read-only copy answers, too, but can't be used.
+            let sql = "SELECT current_setting('server_version'), pg_is_in_recovery()";
+            let row = client.query_one(sql, &[]).await.mapped()?;
+            let (version, standby): (&str, bool) = (row.get(0), row.get(1));
+            if standby {
+                return Err(fresco_core::Error::new(
+                    fresco_core::ErrorKind::Unavailable,
+                    "this PostgreSQL is a read-only copy or in recovery",
+                )
+                .with("server", &self.server));
+            }
+            Ok(Health::new(format!("PostgreSQL {version} at {}", self.server)))
+        })
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("server", &self.server).finish_non_exhaustive()
+    }
+}

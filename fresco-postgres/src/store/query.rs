@@ -1,0 +1,116 @@
+//! Reading.
+
+use deadpool_postgres::Pool;
+use fresco_core::{
+    Error, ErrorKind, Operation, OperationId, PlatformId, Result, TenantId, TenantPage,
+    TenantQuery, TenantStatus,
+};
+use uuid::Uuid;
+
+use super::rows::{self, TENANT};
+use crate::errors::Mapped;
+use crate::server::take;
+
+pub(super) async fn platform(pool: &Pool) -> Result<PlatformId> {
+    let client = take(pool).await?;
+    let read = "SELECT id FROM fresco.platform";
+    if let Some(row) = client.query_opt(read, &[]).await.map_err(missing_tables)? {
+        return Ok(PlatformId::from_uuid(row.try_get(0).mapped()?));
+    }
+    // Of two that come here at the same time, the second waits for the first, and makes none.
+    let make = "INSERT INTO fresco.platform (id) VALUES ($1) ON CONFLICT DO NOTHING";
+    client.execute(make, &[&PlatformId::new().as_uuid()]).await.mapped()?;
+    let row = client.query_one(read, &[]).await.mapped()?;
+    Ok(PlatformId::from_uuid(row.try_get(0).mapped()?))
+}
+
+fn missing_tables(error: tokio_postgres::Error) -> Error {
+    use tokio_postgres::error::SqlState;
+    if error.code() == Some(&SqlState::UNDEFINED_TABLE) {
+        return Error::new(
+            ErrorKind::Invalid,
+            "this database holds no tables of the platform; let the store migrate first",
+        );
+    }
+    crate::errors::from_driver(error)
+}
+
+pub(super) async fn tenants(pool: &Pool, query: &TenantQuery) -> Result<TenantPage> {
+    // The same conditions as `TenantQuery::matches`. The count comes with every row, and with a
+    // row of nothing when the page is empty.
+    let sql = format!(
+        "WITH matching AS (
+            SELECT {TENANT} FROM fresco.tenants t
+            WHERE ($1::uuid IS NULL OR t.id = $1)
+              AND ($2::text IS NULL OR t.owner = $2)
+              AND ($3::text IS NULL OR t.subdomain = $3)
+              AND ($4::text IS NULL OR strpos(t.subdomain, $4) > 0)
+              AND ($5::text IS NULL OR t.status = $5)
+              AND ($6 OR t.status <> $7)
+         ), page AS (
+            SELECT * FROM matching ORDER BY created_at DESC, id DESC
+            OFFSET $8 LIMIT nullif($9::bigint, 0)
+         )
+         SELECT t.*, total.count, total.at
+         FROM (SELECT count(*), clock_timestamp() AS at FROM matching) total LEFT JOIN page t ON true
+         ORDER BY t.created_at DESC, t.id DESC"
+    );
+    let owner = query.owner.as_ref().map(|owner| owner.as_str());
+    let subdomain = query.subdomain.as_ref().map(|name| name.as_str());
+    let status = query.status.map(TenantStatus::as_str);
+    let tombstones = query.destroyed || query.id.is_some() || query.status.is_some();
+    let client = take(pool).await?;
+    let rows = client
+        .query(
+            &sql,
+            &[
+                &query.id.map(TenantId::as_uuid),
+                &owner,
+                &subdomain,
+                &query.search,
+                &status,
+                &tombstones,
+                &TenantStatus::Destroyed.as_str(),
+                &i64::try_from(query.offset).unwrap_or(i64::MAX),
+                &i64::try_from(query.limit).unwrap_or(i64::MAX),
+            ],
+        )
+        .await
+        .mapped()?;
+    let missing = || Error::new(ErrorKind::Internal, "a count came without its row");
+    let first = rows.first().ok_or_else(missing)?;
+    let total = u64::try_from(first.try_get::<_, i64>(5).mapped()?).unwrap_or(0);
+    let at = first.try_get(6).mapped()?;
+    let mut page = TenantPage { tenants: Vec::with_capacity(rows.len()), total, at };
+    for row in &rows {
+        if row.try_get::<_, Option<Uuid>>(0).mapped()?.is_some() {
+            page.tenants.push(rows::tenant(row)?);
+        }
+    }
+    Ok(page)
+}
+
+pub(super) async fn operation(pool: &Pool, id: OperationId) -> Result<Operation> {
+    let client = take(pool).await?;
+    let sql = "SELECT data FROM fresco.operations WHERE id = $1";
+    match client.query_opt(sql, &[&id.as_uuid()]).await.mapped()? {
+        Some(row) => rows::operation(&row, 0),
+        None => Err(unknown(id)),
+    }
+}
+
+pub(super) async fn operations(
+    pool: &Pool,
+    tenant: TenantId,
+    limit: u32,
+) -> Result<Vec<Operation>> {
+    let client = take(pool).await?;
+    let sql = "SELECT data FROM fresco.operations WHERE tenant = $1
+               ORDER BY created_at DESC, id DESC LIMIT $2";
+    let rows = client.query(sql, &[&tenant.as_uuid(), &i64::from(limit)]).await.mapped()?;
+    rows.iter().map(|row| rows::operation(row, 0)).collect()
+}
+
+pub(super) fn unknown(id: OperationId) -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such operation").with("operation", id)
+}

@@ -1,0 +1,99 @@
+//! Between rows and the words of the domain.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use fresco_core::{Error, ErrorKind, Generation, Operation, Result, Tenant, TenantId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::errors::Mapped;
+
+/// The columns that [`tenant`] reads.
+pub(super) const TENANT: &str = "t.id, t.spec, t.state, t.generation, t.created_at";
+
+/// A tenant from a row that begins with [`TENANT`].
+pub(super) fn tenant(row: &Row) -> Result<Tenant> {
+    Ok(Tenant {
+        id: TenantId::from_uuid(row.try_get::<_, Uuid>(0).mapped()?),
+        spec: from_json(row.try_get(1).mapped()?, "tenants.spec")?,
+        state: from_json(row.try_get(2).mapped()?, "tenants.state")?,
+        generation: Generation::new(row.try_get(3).mapped()?),
+        created_at: row.try_get(4).mapped()?,
+    })
+}
+
+/// An operation from a column of a row.
+pub(super) fn operation(row: &Row, column: usize) -> Result<Operation> {
+    from_json(row.try_get(column).mapped()?, "operations.data")
+}
+
+/// What a column of JSON holds.
+pub(super) fn from_json<T: DeserializeOwned>(value: Value, column: &'static str) -> Result<T> {
+    serde_json::from_value(value).map_err(|e| {
+        Error::new(
+            ErrorKind::Internal,
+            "the store holds what this version can't read; was it written by a newer one?",
+        )
+        .with("column", column)
+        .with_source(e)
+    })
+}
+
+/// What goes into a column of JSON. PostgreSQL keeps no NUL in it, but an app's log lines may
+/// hold one: it becomes U+FFFD.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Value> {
+    let mut json = serde_json::to_value(value).map_err(|e| {
+        Error::new(ErrorKind::Internal, "this can't be written to the store").with_source(e)
+    })?;
+    without_nul(&mut json);
+    Ok(json)
+}
+
+fn without_nul(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(values) => values.iter_mut().for_each(without_nul),
+        Value::Object(map) => map.values_mut().for_each(without_nul),
+        _ => {}
+    }
+}
+
+/// The name under which serde writes a value, such as a status.
+pub(super) fn name<T: Serialize>(value: T) -> Result<String> {
+    match to_json(&value)? {
+        Value::String(name) => Ok(name),
+        _ => Err(Error::new(ErrorKind::Internal, "a status has no name")),
+    }
+}
+
+/// Seconds for `make_interval`, within what PostgreSQL can add to a time.
+pub(super) fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64().min(3_000_000_000.0)
+}
+
+/// The store's clock.
+pub(super) async fn now(client: &impl deadpool_postgres::GenericClient) -> Result<DateTime<Utc>> {
+    client.query_one("SELECT clock_timestamp()", &[]).await.mapped()?.try_get(0).mapped()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_nul_does_not_reach_the_database() {
+        let json = to_json(&json!({"lines": ["a\0b"], "x": {"y": "\0"}})).unwrap();
+        assert_eq!(json, json!({"lines": ["a\u{fffd}b"], "x": {"y": "\u{fffd}"}}));
+    }
+
+    #[test]
+    fn long_times_stay_within_the_databases_range() {
+        assert!(seconds(Duration::MAX) < 4e9);
+        assert!((seconds(Duration::from_millis(1500)) - 1.5).abs() < 1e-9);
+    }
+}

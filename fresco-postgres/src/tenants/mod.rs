@@ -1,0 +1,149 @@
+//! Tenants' data in PostgreSQL: a schema or a database each, behind a role of its own.
+
+mod catalog;
+mod config;
+mod discard;
+mod ensure;
+mod fence;
+mod issue;
+mod metrics;
+mod names;
+mod remove;
+mod sessions;
+mod setup;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use fresco_core::{
+    Credentials, DatabaseActivity, DatabaseEntry, DatabaseMetrics, DatabaseSample, DatabaseSpec,
+    Fence, Health, Isolation, PlatformId, Result, TenantDatabase, TenantId,
+};
+use tokio::sync::Semaphore;
+
+pub use config::PostgresTenantsConfig;
+
+use crate::errors::{Mapped, within};
+use crate::server::{Limits, Server, take};
+
+/// For a call that only reads.
+const READ: Duration = Duration::from_secs(10);
+
+/// A [`TenantDatabase`] in PostgreSQL 15 and newer, and its measurements.
+///
+/// A tenant gets a role that can't do more than use its own storage, and either a database of its
+/// own ([`Isolation::Database`]) or a schema in a database that tenants share
+/// ([`Isolation::Schema`]). Databases and schemas belong to the platform's role; the tenant is
+/// granted what it needs.
+///
+/// - In schema mode the role's `search_path` leads to its schema. An app that names the schema
+///   `public` in its SQL needs a database.
+/// - Limits that a tenant's role gets as settings (the end of idle transactions) are defaults: a
+///   tenant can lift them. The connection limit it can't lift.
+/// - Nothing that belongs to a tenant is ever read or called. Names, comments and statistics come
+///   from the catalog, and counts of rows are the server's estimates.
+///
+/// On PostgreSQL 15 a role with `CREATEROLE` can get all rights on the server; use 16 or newer in
+/// production.
+pub struct PostgresTenants {
+    config: PostgresTenantsConfig,
+    /// For changes: connections of their own, with locks that end with them.
+    changes: Server,
+    /// For reading, in the platform's database and in the one that holds schemas.
+    admin: Pool,
+    schemas: Pool,
+    /// Whether the server is 16 or newer, where the grant of a role has options.
+    grant_options: bool,
+    slots: Semaphore,
+}
+
+impl PostgresTenants {
+    /// Connects, checks the role's rights, and makes what is shared by all tenants: the record of
+    /// generations and the database for schemas. Programs that do so at the same time take turns.
+    ///
+    /// # Errors
+    /// - `Invalid`: the URL is none.
+    /// - `Unavailable`: PostgreSQL does not answer.
+    /// - `Denied`: it refuses the login, or the role lacks a right; the message says which.
+    /// - `Unsupported`: it is older than 15.
+    pub async fn connect(config: PostgresTenantsConfig) -> Result<Self> {
+        let timeout = config.timeout;
+        // A session that does nothing is one whose program is gone or hangs: its lock must not
+        // stay for ever. It outlives the call, so that it never ends in the middle of one.
+        let limits = Limits {
+            statement: timeout,
+            lock: timeout / 2,
+            idle: Some(timeout + Duration::from_secs(30)),
+        };
+        let reading = Limits { statement: READ, lock: READ, idle: None };
+        let changes = Server::parse(&config.url, "fresco-tenants", limits)?;
+        let reads = Server::parse(&config.url, "fresco-tenants-read", reading)?;
+        let schemas = reads.database(&config.schema_database).pool(config.concurrency + 1)?;
+        let admin = reads.pool(config.concurrency + 2)?;
+        let work = setup::prepare(&changes, &config);
+        let grant_options = within(timeout, "database.connect", work).await?;
+        let slots = Semaphore::new(config.concurrency);
+        Ok(Self { config, changes, admin, schemas, grant_options, slots })
+    }
+
+    fn platform(&self) -> PlatformId {
+        self.config.platform
+    }
+}
+
+#[async_trait]
+impl TenantDatabase for PostgresTenants {
+    fn supports(&self, isolation: Isolation) -> bool {
+        matches!(isolation, Isolation::Schema | Isolation::Database)
+    }
+
+    async fn ensure(&self, spec: &DatabaseSpec) -> Result<()> {
+        within(self.config.timeout, "database.ensure", self.ensure_tenant(spec)).await
+    }
+
+    async fn issue(&self, fence: Fence) -> Result<Credentials> {
+        within(self.config.timeout, "database.issue", self.issue_credentials(fence)).await
+    }
+
+    async fn remove(&self, fence: Fence) -> Result<()> {
+        within(self.config.timeout, "database.remove", self.remove_tenant(fence)).await
+    }
+
+    async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<DatabaseEntry>> {
+        within(READ, "database.list", self.entries(tenant)).await
+    }
+
+    async fn activity(&self, tenant: TenantId) -> Result<DatabaseActivity> {
+        within(READ, "database.activity", self.role_activity(tenant)).await
+    }
+
+    async fn health(&self) -> Result<Health> {
+        within(READ, "database.health", async {
+            let client = take(&self.admin).await?;
+            // Both must be reachable: tenants are made with the one and live in the other.
+            let _inside = take(&self.schemas).await?;
+            let sql = "SELECT current_setting('server_version')";
+            let row = client.query_one(sql, &[]).await.mapped()?;
+            Ok(Health::new(format!("PostgreSQL {} at {}", row.get::<_, &str>(0), self.changes)))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl DatabaseMetrics for PostgresTenants {
+    async fn measure(&self, tenant: TenantId) -> Result<DatabaseSample> {
+        within(READ * 2, "database.measure", self.sample(tenant)).await
+    }
+}
+
+impl fmt::Debug for PostgresTenants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTenants")
+            .field("server", &self.changes)
+            .field("platform", &self.config.platform)
+            .finish_non_exhaustive()
+    }
+}

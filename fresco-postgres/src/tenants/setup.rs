@@ -1,0 +1,109 @@
+//! What all tenants of a server share.
+
+use fresco_core::{Error, ErrorKind, Result};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::config::PostgresTenantsConfig;
+use super::names::ident;
+use crate::close::{SETUP_LOCK, close};
+use crate::errors::{Mapped, from_driver};
+use crate::server::Server;
+
+/// Checks the server and the role's rights, and makes what is shared. Returns whether the server
+/// is 16 or newer.
+pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> Result<bool> {
+    let client = server.connect().await?;
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
+                    rolsuper, rolcreaterole, rolcreatedb
+             FROM pg_roles WHERE rolname = current_user",
+            &[],
+        )
+        .await
+        .mapped()?;
+    let version: i32 = row.get(0);
+    if version < 150_000 {
+        return Err(Error::new(ErrorKind::Unsupported, "PostgreSQL 15 or newer is needed")
+            .with("server", server)
+            .with("version", row.get::<_, &str>(1)));
+    }
+    let (superuser, roles, databases): (bool, bool, bool) = (row.get(2), row.get(3), row.get(4));
+    if superuser {
+        tracing::warn!(
+            "the platform's role is a superuser; one with CREATEROLE and CREATEDB will do"
+        );
+    } else if !roles || !databases {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            "the platform's role needs CREATEROLE and CREATEDB; as a superuser: ALTER ROLE … CREATEROLE CREATEDB",
+        )
+        .with("server", server));
+    }
+    client.execute("SELECT pg_advisory_lock($1)", &[&SETUP_LOCK]).await.mapped()?;
+    // The lock ends with the connection, whether this works or not.
+    client
+        .batch_execute(
+            "CREATE SCHEMA IF NOT EXISTS fresco_fence;
+             CREATE TABLE IF NOT EXISTS fresco_fence.tenants (
+                 platform   uuid   NOT NULL,
+                 tenant     uuid   NOT NULL,
+                 generation bigint NOT NULL,
+                 PRIMARY KEY (platform, tenant)
+             )",
+        )
+        .await
+        .mapped()?;
+    close(&client, server).await?;
+    schema_database(&client, server, &config.schema_database).await?;
+    Ok(version >= 160_000)
+}
+
+/// Makes the database that holds schemas, closed to all but those who are let in.
+async fn schema_database(client: &Client, server: &Server, name: &str) -> Result<()> {
+    let quoted = ident(name);
+    let look = "SELECT pg_has_role(datdba, 'USAGE'), datallowconn,
+                       has_database_privilege('public', oid, 'CONNECT, TEMPORARY')
+                FROM pg_database WHERE datname = $1";
+    let mut found = client.query_opt(look, &[&name]).await.mapped()?;
+    if found.is_none() {
+        // Nobody can come in before it is closed.
+        let sql = format!("CREATE DATABASE {quoted} TEMPLATE template0 ALLOW_CONNECTIONS false");
+        match client.batch_execute(&sql).await {
+            // Another platform, with another database of its own, was faster.
+            Err(e) if e.code() == Some(&SqlState::DUPLICATE_DATABASE) => {}
+            Err(e) if e.code() == Some(&SqlState::UNIQUE_VIOLATION) => {}
+            other => other.map_err(from_driver)?,
+        }
+        found = client.query_opt(look, &[&name]).await.mapped()?;
+    }
+    let Some(row) = found else {
+        return Err(Error::new(ErrorKind::Unavailable, "the database for schemas vanished")
+            .with("database", name));
+    };
+    let (owner, connections, open): (bool, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    if !owner {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            "the database for tenants' schemas belongs to another role; give it to the platform's role, or choose another name",
+        )
+        .with("database", name));
+    }
+    if open {
+        let sql = format!("REVOKE ALL ON DATABASE {quoted} FROM PUBLIC");
+        client.batch_execute(&sql).await.mapped()?;
+    }
+    if !connections {
+        let sql = format!("ALTER DATABASE {quoted} ALLOW_CONNECTIONS true");
+        client.batch_execute(&sql).await.mapped()?;
+    }
+    let inside = server.database(name).connect().await?;
+    let sql = "SELECT has_schema_privilege('public', oid, 'USAGE, CREATE')
+               FROM pg_namespace WHERE nspname = 'public'";
+    let open = inside.query_opt(sql, &[]).await.mapped()?.is_some_and(|row| row.get(0));
+    if open {
+        inside.batch_execute("REVOKE ALL ON SCHEMA public FROM PUBLIC").await.mapped()?;
+    }
+    Ok(())
+}
