@@ -37,6 +37,8 @@ pub(crate) struct Run<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) stage: Stage,
     pub(crate) tenant: TenantState,
+    /// The operation as it was last written.
+    operation: Operation,
     cancel: &'a CancellationToken,
     pub(crate) deadline: Instant,
 }
@@ -57,6 +59,7 @@ impl<'a> Run<'a> {
             lease,
             stage: lease.stage.clone(),
             tenant: lease.tenant.state.clone(),
+            operation: lease.operation.clone(),
             cancel,
             deadline: Instant::now() + lease.remaining,
         }
@@ -101,8 +104,7 @@ impl<'a> Run<'a> {
                         self.tenant.status = TenantStatus::Active;
                     }
                     let done = Change::StepDone(direction, step, detail);
-                    let operation = self.record(Some(done)).await?;
-                    self.note_times(step, &operation);
+                    self.record(Some(done)).await?;
                 }
                 Err(None) => return Ok(Ended::Later(Duration::ZERO)),
                 Err(Some(error)) => {
@@ -209,9 +211,9 @@ impl<'a> Run<'a> {
     }
 
     async fn finish(&mut self) -> Result<()> {
-        let operation = &self.lease.operation;
         let change = match self.stage.failure.clone() {
             None => {
+                self.note_times();
                 self.tenant.status = self.action().end_status();
                 self.tenant.error = None;
                 Change::Succeeded
@@ -223,15 +225,15 @@ impl<'a> Run<'a> {
             }
         };
         let made_new = matches!(self.action(), Action::Create | Action::Update);
-        let spec = (change == Change::Succeeded && made_new).then(|| operation.target.spec.clone());
+        let spec =
+            (change == Change::Succeeded && made_new).then(|| self.operation.target.spec.clone());
         if spec.is_some() {
             // Until now the tenant's image was the one before, which a failed update goes back to.
             self.tenant.image.clone_from(&self.stage.image);
         }
         let mut entry = Entry::new(self.stage.clone(), self.tenant.clone()).with_change(change);
         entry.spec = spec;
-        self.write(&entry).await?;
-        Ok(())
+        self.write(&entry).await
     }
 
     /// The tenant's state after a failed action.
@@ -256,16 +258,12 @@ impl<'a> Run<'a> {
     }
 
     /// The store's times, taken over where the tenant keeps them.
-    fn note_times(&mut self, step: Step, operation: &Operation) {
-        if step != Step::Active {
-            return;
-        }
-        let at = operation.steps.iter().find(|r| r.name == step).and_then(|r| r.finished_at);
-        if self.tenant.first_active_at.is_none() {
-            self.tenant.first_active_at = at;
-        }
+    fn note_times(&mut self) {
+        let active = self.operation.steps.iter().find(|record| record.name == Step::Active);
+        let Some(at) = active.and_then(|record| record.finished_at) else { return };
+        self.tenant.first_active_at.get_or_insert(at);
         if matches!(self.action(), Action::Create | Action::Update) {
-            self.tenant.last_deployed_at = at;
+            self.tenant.last_deployed_at = Some(at);
         }
     }
 
@@ -280,7 +278,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn record(&self, change: Option<Change>) -> Result<Operation> {
+    async fn record(&mut self, change: Option<Change>) -> Result<()> {
         let mut entry = Entry::new(self.stage.clone(), self.tenant.clone());
         entry.change = change;
         self.write(&entry).await
@@ -288,7 +286,7 @@ impl<'a> Run<'a> {
 
     /// Writes, and goes on trying while the store is away: whoever keeps the lease ends the turn
     /// when it can no longer be renewed.
-    async fn write(&self, entry: &Entry) -> Result<Operation> {
+    async fn write(&mut self, entry: &Entry) -> Result<()> {
         loop {
             let write = self.backends.store.record(self.lease, entry);
             match call("store.record", self.settings.call_deadline, write).await {
@@ -299,7 +297,10 @@ impl<'a> Run<'a> {
                     );
                     tokio::time::sleep(self.settings.retry_min).await;
                 }
-                answer => return answer,
+                answer => {
+                    self.operation = answer?;
+                    return Ok(());
+                }
             }
         }
     }

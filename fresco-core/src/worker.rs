@@ -1,9 +1,11 @@
 //! Workers: each takes a lease, walks the operation, keeps the lease alive meanwhile, and hands it
 //! back at shutdown.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -88,6 +90,11 @@ async fn turn(shop: &Shop, lease: &Lease, sent: Instant, cancel: &CancellationTo
     let (tenant, action) = (lease.tenant.id, lease.operation.action);
     tracing::info!(%tenant, %action, operation = %lease.operation.id, deaths = lease.deaths, "working");
     let run = Run::new(&shop.backends, &shop.settings, lease, cancel).walk();
+    // A backend that panics must not take this worker with it. It counts as a death: the work is
+    // taken up again from what is stored, and given up after too many.
+    let run = AssertUnwindSafe(run).catch_unwind().map(|ended| {
+        ended.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a step panicked")))
+    });
     let ended = tokio::select! {
         ended = run => ended,
         error = keep(shop, lease, sent) => Err(error),

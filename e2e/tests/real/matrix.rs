@@ -40,7 +40,7 @@ async fn run(stack: &Stack, sample: Option<usize>) {
 /// Each case has a platform of its own: a program of one case must not take up another's work.
 async fn end(stack: &Stack, number: usize, case: &matrix::Case) -> Result<(), String> {
     let world = World::new(stack).await;
-    let isolation = if number % 2 == 0 { Isolation::Schema } else { Isolation::Database };
+    let isolation = if number.is_multiple_of(2) { Isolation::Schema } else { Isolation::Database };
     let end = matrix::run(&RealScene::new(stack, &world, isolation), case).await;
     end.map(drop)
 }

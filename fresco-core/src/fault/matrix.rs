@@ -475,6 +475,11 @@ impl End<'_> {
         let status = tenant.state.status;
         require(status == TenantStatus::Active, &format!("the tenant is {status}"))?;
         require(tenant.state.desired == DesiredState::Running, "it shall not run")?;
+        let times = (tenant.state.first_active_at, tenant.state.last_deployed_at);
+        require(
+            matches!(times, (Some(first), Some(last)) if first <= last),
+            &format!("{times:?}"),
+        )?;
         let inventory = self.orchestrator.inventory(tenant.id).await.map_err(words)?;
         let [container] = inventory.containers.as_slice() else {
             return Err(format!("it has {} containers", inventory.containers.len()));

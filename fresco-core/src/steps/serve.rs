@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::router::RouteState;
 use crate::run::{Detail, Run};
 use crate::runtime::{Instance, InstanceState, Reach};
+use crate::stage::Direction;
 use crate::tenant::ContainerRef;
 
 /// Waits until the app answers as a ready one and, if it should, holds a session in its database
@@ -15,8 +16,11 @@ pub(super) async fn ready(run: &mut Run<'_>) -> Result<Detail> {
     let container = run.container()?;
     let app = run.target().spec.app.clone();
     let begun = Instant::now();
-    let end =
-        (begun + app.boot_deadline()).min(run.deadline.max(begun + run.settings.poll_interval));
+    // A version that an update goes back to has its whole time, however long the update took.
+    let end = match run.stage.direction {
+        Direction::Forward => (begun + app.boot_deadline()).min(run.deadline),
+        Direction::Undo => begun + app.boot_deadline(),
+    };
     loop {
         let instance = run.instance(&container).await?;
         let waiting_for = match (&instance.state, run.answer(&instance).await?) {
