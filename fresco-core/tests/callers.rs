@@ -1,0 +1,127 @@
+//! Callers of the ports, tested alone: the port is a mock that allows exactly what is named here
+//! and panics at any other call.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fresco_core::memory::MemoryWorld;
+use fresco_core::{
+    Actor, AppProfile, ContainerRuntime, CredentialId, Error, ErrorKind, Generation, Health,
+    ImageId, ImageSource, Instance, InstanceId, InstanceSpec, LogLine, LogQuery, OperationStatus,
+    Orchestrator, OwnerId, ProgressSink, Reach, Result, Revision, TenantId, TenantSpec,
+};
+use futures_util::stream::BoxStream;
+use mockall::mock;
+
+mock! {
+    Runtime {}
+
+    #[async_trait]
+    impl ContainerRuntime for Runtime {
+        async fn prepare(&self, image: &ImageSource, progress: &ProgressSink) -> Result<ImageId>;
+        async fn ensure(&self, spec: &InstanceSpec) -> Result<Instance>;
+        async fn start(&self, instance: &InstanceId) -> Result<Instance>;
+        async fn stop(&self, instance: &InstanceId, grace: Duration) -> Result<()>;
+        async fn remove(&self, instance: &InstanceId) -> Result<()>;
+        async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Instance>>;
+        async fn logs(
+            &self,
+            instance: &InstanceId,
+            query: &LogQuery,
+        ) -> Result<BoxStream<'static, Result<LogLine>>>;
+        async fn probe(&self, instance: &InstanceId, port: u16, path: &str) -> Result<Reach>;
+        async fn health(&self) -> Result<Health>;
+    }
+}
+
+impl fmt::Debug for MockRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MockRuntime")
+    }
+}
+
+async fn orchestrator(runtime: MockRuntime) -> Orchestrator {
+    let mut backends = MemoryWorld::new().backends();
+    backends.runtime = Arc::new(runtime);
+    let builder = Orchestrator::builder(backends, "example.org".parse().unwrap());
+    let builder = builder.settings(|settings| {
+        settings.reconcile_interval = None;
+        settings.operation_budget = Duration::from_secs(60);
+        settings.max_deaths = 3;
+    });
+    builder.build().await.unwrap()
+}
+
+fn stranger() -> Instance {
+    Instance::new(
+        InstanceId::new("c0ffee"),
+        TenantId::new(),
+        Generation::new(1),
+        CredentialId::new(),
+        Revision::new("0"),
+        ImageId::new("sha256:0"),
+    )
+}
+
+fn spec() -> TenantSpec {
+    let (name, image) = ("my-study".parse().unwrap(), "app:1".parse().unwrap());
+    TenantSpec::new(OwnerId::new("alice"), name, AppProfile::generic(), image)
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconcile_touches_nothing_that_the_store_never_knew() {
+    let unknown = stranger();
+    let id = unknown.tenant;
+    let mut runtime = MockRuntime::new();
+    // Listing is all that is allowed: a removal would panic.
+    runtime.expect_list().times(1).return_once(move |_| Ok(vec![unknown]));
+    let found = orchestrator(runtime).await.reconcile().await.unwrap();
+    assert_eq!(found.unknown, [id]);
+    assert!(found.removed.is_empty() && found.repairs.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_fails_at_its_image_asks_the_runtime_for_nothing_but_what_there_is() {
+    let mut runtime = MockRuntime::new();
+    let missing = |_: &ImageSource, _: &ProgressSink| Err(Error::new(ErrorKind::NotFound, "none"));
+    runtime.expect_prepare().times(1).returning(missing);
+    // Once, to take back: there is nothing, so nothing is stopped or removed.
+    runtime.expect_list().times(1).returning(|_| Ok(Vec::new()));
+    let orchestrator = orchestrator(runtime).await;
+    let _workers = orchestrator.start();
+    let deploy = orchestrator.deploy(TenantId::new(), spec(), Actor::System).await.unwrap();
+    let operation = orchestrator.wait(deploy.operation.id).await.unwrap();
+    assert_eq!(operation.status, OperationStatus::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transient_failure_is_tried_again_with_growing_pauses_until_the_deadline() {
+    let mut runtime = MockRuntime::new();
+    let away = |_: &ImageSource, _: &ProgressSink| Err(Error::new(ErrorKind::Unavailable, "away"));
+    // 0.25 s doubling up to 10 s: 11 tries fit into the minute.
+    runtime.expect_prepare().times(8..=12).returning(away);
+    runtime.expect_list().times(1).returning(|_| Ok(Vec::new()));
+    let orchestrator = orchestrator(runtime).await;
+    let _workers = orchestrator.start();
+    let deploy = orchestrator.deploy(TenantId::new(), spec(), Actor::System).await.unwrap();
+    let operation = orchestrator.wait(deploy.operation.id).await.unwrap();
+    assert_eq!(operation.error.unwrap().kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_panics_ends_no_worker_and_the_operation_is_given_up() {
+    let mut runtime = MockRuntime::new();
+    runtime.expect_prepare().returning(|_, _| panic!("a fault in a backend"));
+    runtime.expect_list().returning(|_| Ok(Vec::new()));
+    let orchestrator = orchestrator(runtime).await;
+    let _workers = orchestrator.start();
+    let deploy = orchestrator.deploy(TenantId::new(), spec(), Actor::System).await.unwrap();
+    let wait = orchestrator.wait(deploy.operation.id);
+    let operation = tokio::time::timeout(Duration::from_secs(3600), wait).await.unwrap().unwrap();
+    assert_eq!(operation.status, OperationStatus::Failed);
+    let error = operation.error.unwrap();
+    assert!(error.message.contains("again and again"), "{error}");
+}
