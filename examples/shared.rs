@@ -1,14 +1,59 @@
 //! What the examples share: settings with a default, and showing an operation as it happens.
 #![allow(clippy::print_stdout, reason = "the examples talk to whoever runs them")]
 
-use fresco_core::{Accepted, Event, Operation, OperationStatus, Orchestrator, Result, StepStatus};
+use std::env;
+use std::net::SocketAddr;
+
+use fresco_core::{
+    Accepted, Error, ErrorKind, Event, Operation, OperationStatus, Orchestrator, Result, StepStatus,
+};
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// An environment variable, or its default.
-#[must_use]
-pub fn setting(name: &str, default: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| default.to_owned())
+/// Where the real stack is: what `dev/stack env` prints, or its defaults.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The platform's own database: `DATABASE_URL`.
+    pub store_url: String,
+    /// The tenants' server, as its administrator reaches it: `TENANT_DATABASE_ADMIN_URL`.
+    pub tenants_url: String,
+    /// The port of that server on the gateway of the tenants' network: `POSTGRES_PORT`.
+    pub postgres_port: u16,
+    /// Docker: `DOCKER_HOST`.
+    pub docker_host: String,
+    /// The tenants' network: `DOCKER_NETWORK`.
+    pub network: String,
+    /// Traefik's entry point: `TRAEFIK_HTTP_PORT` on loopback.
+    pub proxy: SocketAddr,
+    /// Traefik's API: `TRAEFIK_DASHBOARD_PORT` on loopback.
+    pub proxy_api: SocketAddr,
+    /// What the tenants run: `FRESCO_IMAGE`.
+    pub image: String,
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// When a port is not a number.
+    pub fn from_env() -> Result<Self> {
+        let text = |name, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
+        let port = |name, default: &str| {
+            let wrong = format!("{name} must be a port, 1 to 65535");
+            text(name, default).parse::<u16>().map_err(|_| Error::new(ErrorKind::Invalid, wrong))
+        };
+        let server = "postgresql://fresco_platform_app:localdev@127.0.0.1:5432";
+        Ok(Self {
+            store_url: text("DATABASE_URL", &format!("{server}/fresco_platform")),
+            tenants_url: text("TENANT_DATABASE_ADMIN_URL", &format!("{server}/fresco_tenants")),
+            postgres_port: port("POSTGRES_PORT", "5432")?,
+            docker_host: text("DOCKER_HOST", "unix:///var/run/docker.sock"),
+            network: text("DOCKER_NETWORK", "fresco-platform-network"),
+            proxy: ([127, 0, 0, 1], port("TRAEFIK_HTTP_PORT", "80")?).into(),
+            proxy_api: ([127, 0, 0, 1], port("TRAEFIK_DASHBOARD_PORT", "8080")?).into(),
+            image: text("FRESCO_IMAGE", "fresco-dev/tenant-app:1"),
+        })
+    }
 }
 
 /// Prints each step of an operation as it ends, with the time it took, and returns the operation.

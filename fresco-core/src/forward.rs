@@ -13,12 +13,13 @@ use crate::database::{
 };
 use crate::error::Result;
 use crate::health::Health;
-use crate::ids::{Generation, OperationId, PlatformId, TenantId, WorkerId};
+use crate::ids::{Generation, ImageId, InstanceId, OperationId, PlatformId, TenantId, WorkerId};
+use crate::image::{ImageSource, ProgressSink, PullProgress};
+use crate::instance::{Endpoint, Instance, InstanceSpec};
 use crate::operation::{Event, NewOperation, Operation};
 use crate::router::{Route, RouteEntry, RoutePlan, RouteState, Router};
 use crate::runtime::{
-    ContainerRuntime, Endpoint, ImageId, ImageSource, Instance, InstanceId, InstanceSpec, LogLine,
-    LogQuery, ProgressSink, PullProgress, Reach, RuntimeEvent, RuntimeEvents, RuntimeMetrics,
+    ContainerRuntime, LogLine, LogQuery, Reach, RuntimeEvent, RuntimeEvents, RuntimeMetrics,
     RuntimeResize, RuntimeSample,
 };
 use crate::store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};

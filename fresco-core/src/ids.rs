@@ -88,6 +88,44 @@ uuid_id!(
     CredentialId
 );
 
+macro_rules! opaque_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id with this text.
+            pub fn new(id: impl Into<String>) -> Self {
+                Self(id.into())
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+opaque_id!(
+    /// One exact image, in the runtime's own terms (Docker: the digest of its configuration).
+    /// [`ContainerRuntime::prepare`] takes it back as a reference.
+    ImageId
+);
+opaque_id!(
+    /// One container, in the runtime's own terms. A container that replaces another has another id.
+    InstanceId
+);
+
 impl TenantId {
     /// The name of the tenant's container: `fresco_tenant_<uuid>`.
     #[must_use]

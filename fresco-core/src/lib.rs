@@ -16,11 +16,14 @@ pub mod fault;
 mod forward;
 mod health;
 mod ids;
+mod image;
+mod instance;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod operation;
 mod orchestrator;
 mod reconcile;
+mod request;
 mod router;
 mod run;
 mod runtime;
@@ -42,20 +45,22 @@ pub use database::{
 pub use error::{Error, ErrorKind, Result};
 pub use health::Health;
 pub use ids::{
-    CredentialId, Generation, OperationId, OwnerId, PlatformId, TenantId, WorkerId, labels,
+    CredentialId, Generation, ImageId, InstanceId, OperationId, OwnerId, PlatformId, TenantId,
+    WorkerId, labels,
 };
+pub use image::{ImageRef, ImageSource, ProgressSink, PullProgress};
+pub use instance::{Endpoint, Guarantee, Instance, InstanceSpec, InstanceState, Revision};
 pub use operation::{
     Actor, Change, Event, Failure, NewOperation, Operation, OperationStatus, StepRecord,
     StepStatus, Target,
 };
-pub use orchestrator::{Accepted, Inventory, Orchestrator, OrchestratorBuilder, Update};
+pub use orchestrator::{Orchestrator, OrchestratorBuilder};
 pub use reconcile::Reconciliation;
+pub use request::{Accepted, Inventory, Update};
 pub use router::{Route, RouteEntry, RoutePlan, RouteState, Router};
 pub use runtime::{
-    ContainerRuntime, Endpoint, Guarantee, ImageId, ImageRef, ImageSource, Instance, InstanceId,
-    InstanceSpec, InstanceState, LogLine, LogQuery, LogStream, ProgressSink, PullProgress, Reach,
-    Revision, RuntimeEvent, RuntimeEventKind, RuntimeEvents, RuntimeMetrics, RuntimeResize,
-    RuntimeSample,
+    ContainerRuntime, LogLine, LogQuery, LogStream, Reach, RuntimeEvent, RuntimeEventKind,
+    RuntimeEvents, RuntimeMetrics, RuntimeResize, RuntimeSample,
 };
 pub use settings::Settings;
 pub use stage::{Direction, Intent, Stage};

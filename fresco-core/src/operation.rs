@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::ids::{OperationId, TenantId};
-use crate::runtime::{ImageId, ImageSource, PullProgress};
+use crate::ids::{ImageId, OperationId, TenantId};
+use crate::image::{ImageSource, PullProgress};
 use crate::stage::Direction;
 use crate::step::{Action, Step};
 use crate::tenant::TenantSpec;

@@ -7,18 +7,18 @@ use futures_util::stream::BoxStream;
 
 use crate::app::Isolation;
 use crate::backends::{Backends, call};
-use crate::database::DatabaseEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{OperationId, TenantId};
 use crate::operation::{Actor, Event, NewOperation, Operation, Target};
 use crate::reconcile::{self, Reconciliation};
-use crate::router::{Route, RouteEntry};
-use crate::runtime::{ImageRef, Instance, LogLine, LogQuery};
+use crate::request::{Accepted, Inventory, Update};
+use crate::router::Route;
+use crate::runtime::{LogLine, LogQuery};
 use crate::settings::Settings;
 use crate::step::Action;
 use crate::store::{TenantPage, TenantQuery};
 use crate::subdomain::Hostname;
-use crate::tenant::{EnvName, EnvValue, Limits, Tenant, TenantSpec, TenantStatus};
+use crate::tenant::{Tenant, TenantSpec, TenantStatus};
 use crate::worker::{Shop, Workers, check};
 
 /// Creates, changes and destroys tenants.
@@ -38,72 +38,6 @@ pub struct Orchestrator {
 pub struct OrchestratorBuilder {
     backends: Backends,
     settings: Settings,
-}
-
-/// A request that was accepted: it will end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// The tenant as it was when the request was accepted.
-    pub tenant: Tenant,
-    /// The operation.
-    pub operation: Operation,
-}
-
-/// What an update changes; what is `None` stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Update {
-    /// The image. Named again, even if it is the same, it is looked up again.
-    pub image: Option<ImageRef>,
-    /// The owner's variables, all of them.
-    pub environment: Option<std::collections::BTreeMap<EnvName, EnvValue>>,
-    /// The limits.
-    pub limits: Option<Limits>,
-}
-
-impl Update {
-    /// An update to another image.
-    #[must_use]
-    pub fn image(image: ImageRef) -> Self {
-        Self { image: Some(image), ..Self::default() }
-    }
-
-    /// The same update with other limits.
-    #[must_use]
-    pub const fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = Some(limits);
-        self
-    }
-
-    /// The same update with these variables of the owner, in place of all before.
-    #[must_use]
-    pub fn with_environment(
-        mut self,
-        environment: std::collections::BTreeMap<EnvName, EnvValue>,
-    ) -> Self {
-        self.environment = Some(environment);
-        self
-    }
-}
-
-/// What is really there of a tenant, whatever the store says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Inventory {
-    /// Its containers.
-    pub containers: Vec<Instance>,
-    /// Its schema or database, and its role.
-    pub databases: Vec<DatabaseEntry>,
-    /// Its routes.
-    pub routes: Vec<RouteEntry>,
-}
-
-impl Inventory {
-    /// Whether nothing is there.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.containers.is_empty() && self.databases.is_empty() && self.routes.is_empty()
-    }
 }
 
 impl OrchestratorBuilder {

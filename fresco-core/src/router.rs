@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::health::Health;
 use crate::ids::{Generation, TenantId};
-use crate::runtime::Endpoint;
+use crate::instance::Endpoint;
 use crate::subdomain::Hostname;
 
 /// A way from host names to a tenant's app.

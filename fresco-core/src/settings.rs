@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::runtime::Guarantee;
+use crate::instance::Guarantee;
 use crate::subdomain::Hostname;
 
 /// Settings of an orchestrator. The defaults suit one machine in production.

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::ids::ImageId;
 use crate::operation::Failure;
-use crate::runtime::ImageId;
 use crate::step::{Action, Step};
 use crate::tenant::ContainerRef;
 

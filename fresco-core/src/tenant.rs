@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{AppProfile, Isolation};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{CredentialId, Generation, OwnerId, TenantId};
+use crate::ids::{CredentialId, Generation, ImageId, InstanceId, OwnerId, TenantId};
+use crate::image::ImageRef;
 use crate::operation::Failure;
-use crate::runtime::{ImageId, ImageRef, InstanceId};
 use crate::subdomain::Subdomain;
 
 /// What a tenant shall be.

@@ -14,13 +14,12 @@ use crate::database::{
 };
 use crate::error::Result;
 use crate::health::Health;
-use crate::ids::{Generation, OperationId, PlatformId, TenantId, WorkerId};
+use crate::ids::{Generation, ImageId, InstanceId, OperationId, PlatformId, TenantId, WorkerId};
+use crate::image::{ImageSource, ProgressSink, PullProgress};
+use crate::instance::{Endpoint, Instance, InstanceSpec};
 use crate::operation::{Event, NewOperation, Operation};
 use crate::router::{Route, RouteEntry, RoutePlan, RouteState, Router};
-use crate::runtime::{
-    ContainerRuntime, Endpoint, ImageId, ImageSource, Instance, InstanceId, InstanceSpec, LogLine,
-    LogQuery, ProgressSink, PullProgress, Reach,
-};
+use crate::runtime::{ContainerRuntime, LogLine, LogQuery, Reach};
 use crate::store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};
 use crate::tenant::{Tenant, TenantSpec};
 

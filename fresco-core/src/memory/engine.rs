@@ -13,11 +13,9 @@ use super::images::Images;
 use super::server::{Server, SessionId};
 use crate::app::AppProfile;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{CredentialId, Generation, PlatformId, TenantId};
-use crate::runtime::{
-    Endpoint, ImageId, Instance, InstanceId, InstanceState, LogLine, LogStream, Revision,
-    RuntimeEvent, RuntimeEventKind,
-};
+use crate::ids::{CredentialId, Generation, ImageId, InstanceId, PlatformId, TenantId};
+use crate::instance::{Endpoint, Instance, InstanceState, Revision};
+use crate::runtime::{LogLine, LogStream, RuntimeEvent, RuntimeEventKind};
 use crate::tenant::{EnvName, Limits};
 
 /// Events that a slow listener may lag behind.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::app::MemoryApp;
-use crate::runtime::ImageId;
+use crate::ids::ImageId;
 
 #[derive(Default)]
 pub(super) struct Images {

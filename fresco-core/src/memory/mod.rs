@@ -45,7 +45,7 @@ pub use store::MemoryStore;
 use crate::backends::Backends;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{PlatformId, TenantId};
-use crate::runtime::ImageRef;
+use crate::image::ImageRef;
 
 use clock::Clock;
 use engine::Engine;

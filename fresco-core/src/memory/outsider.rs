@@ -9,9 +9,9 @@ use super::server::{Role, Storage};
 use super::{MemoryApp, MemoryWorld, State, router};
 use crate::app::{AppProfile, Isolation};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{CredentialId, Generation, TenantId};
+use crate::ids::{CredentialId, Generation, ImageId, InstanceId, TenantId};
+use crate::instance::Revision;
 use crate::router::Route;
-use crate::runtime::{ImageId, InstanceId, Revision};
 use crate::subdomain::Hostname;
 use crate::tenant::Limits;
 

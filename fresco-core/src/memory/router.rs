@@ -9,8 +9,8 @@ use super::engine::Container;
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
 use crate::ids::TenantId;
+use crate::instance::Endpoint;
 use crate::router::{Route, RouteEntry, RoutePlan, RouteState, Router};
-use crate::runtime::Endpoint;
 use crate::subdomain::Hostname;
 
 /// The host names that lead to a container, with a blank between them.

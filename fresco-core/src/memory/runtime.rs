@@ -11,11 +11,12 @@ use super::engine::{Container, Making, Marks, no_container, no_image};
 use super::{MemoryWorld, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::health::Health;
-use crate::ids::TenantId;
+use crate::ids::{ImageId, InstanceId, TenantId};
+use crate::image::{ImageSource, ProgressSink, PullProgress};
+use crate::instance::{Instance, InstanceSpec};
 use crate::runtime::{
-    ContainerRuntime, ImageId, ImageSource, Instance, InstanceId, InstanceSpec, LogLine, LogQuery,
-    ProgressSink, PullProgress, Reach, RuntimeEvent, RuntimeEvents, RuntimeMetrics, RuntimeResize,
-    RuntimeSample,
+    ContainerRuntime, LogLine, LogQuery, Reach, RuntimeEvent, RuntimeEvents, RuntimeMetrics,
+    RuntimeResize, RuntimeSample,
 };
 use crate::tenant::Limits;
 

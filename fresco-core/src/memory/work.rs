@@ -5,8 +5,8 @@ use tokio::sync::broadcast;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{OperationId, PlatformId, TenantId, WorkerId};
+use crate::image::PullProgress;
 use crate::operation::{Change, Operation};
-use crate::runtime::PullProgress;
 use crate::stage::Stage;
 use crate::store::Lease;
 use crate::subdomain::Subdomain;

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use crate::backends::call;
 use crate::database::{DatabaseSpec, Fence};
 use crate::error::{Error, ErrorKind, Result};
+use crate::image::{ProgressSink, PullProgress};
+use crate::instance::{Instance, InstanceSpec};
 use crate::run::{Detail, Run};
-use crate::runtime::{Instance, InstanceSpec, ProgressSink, PullProgress};
 use crate::stage::{Direction, Intent};
 use crate::tenant::ContainerRef;
 
@@ -158,7 +159,7 @@ impl Run<'_> {
 
     /// The exact image of the container to make: the one that the step before prepared; when
     /// something is taken back or made anew, the one that the tenant ran.
-    async fn image_to_run(&self) -> Result<crate::runtime::ImageId> {
+    async fn image_to_run(&self) -> Result<crate::ids::ImageId> {
         if self.stage.direction == Direction::Forward {
             if let Some(image) = &self.stage.image {
                 return Ok(image.clone());

@@ -10,9 +10,10 @@ use futures_util::StreamExt;
 use crate::backends::call;
 use crate::error::Result;
 use crate::ids::TenantId;
+use crate::instance::Instance;
 use crate::router::Route;
 use crate::run::{Detail, Run};
-use crate::runtime::{Instance, LogQuery};
+use crate::runtime::LogQuery;
 use crate::step::Step;
 
 /// Log lines that a failure keeps.
@@ -78,7 +79,7 @@ impl Run<'_> {
     }
 
     /// Removes every container of the tenant but this one.
-    async fn remove_instances(&self, keep: Option<&crate::runtime::InstanceId>) -> Result<usize> {
+    async fn remove_instances(&self, keep: Option<&crate::ids::InstanceId>) -> Result<usize> {
         let instances = self.instances().await?;
         let surplus: Vec<_> = instances.iter().filter(|i| Some(&i.id) != keep).collect();
         for instance in &surplus {

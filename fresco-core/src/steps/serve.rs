@@ -4,9 +4,10 @@ use tokio::time::Instant;
 
 use crate::backends::call;
 use crate::error::{Error, ErrorKind, Result};
+use crate::instance::{Instance, InstanceState};
 use crate::router::RouteState;
 use crate::run::{Detail, Run};
-use crate::runtime::{Instance, InstanceState, Reach};
+use crate::runtime::Reach;
 use crate::stage::Direction;
 use crate::tenant::ContainerRef;
 
