@@ -66,7 +66,7 @@ async fn what_docker_made_is_what_the_spec_says() {
         assert_eq!(host.readonly_rootfs, Some(true));
         let scratch = HashMap::from([(
             "/tmp".to_owned(),
-            "rw,exec,nosuid,nodev,mode=1777,size=64m".to_owned(),
+            "rw,exec,nosuid,nodev,mode=1777,size=64m,uid=1001,gid=1001".to_owned(),
         )]);
         assert_eq!(host.tmpfs, Some(scratch));
         assert_eq!(host.binds.unwrap_or_default(), Vec::<String>::new());

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use fresco_core::{Actor, Isolation, Tenant, TenantStatus, Update};
+use fresco_core::{Actor, Isolation, LogQuery, Tenant, TenantStatus, Update};
 use fresco_e2e::{Stack, World};
+use futures_util::StreamExt;
 
 pub(crate) async fn in_a_schema_of_its_own(stack: &Stack) {
     whole_life(stack, Isolation::Schema).await;
@@ -49,6 +50,10 @@ async fn whole_life(stack: &Stack, isolation: Isolation) {
     world.success(&restart).await;
     assert_eq!(world.whoami(&tenant).await["visits"], 1);
     assert_eq!(world.tenant(tenant.id).await.state.container, Some(container));
+    let log = world.orchestrator.logs(tenant.id, &LogQuery::last(100)).await.unwrap();
+    let log: Vec<_> = log.map(|line| line.unwrap().text).collect().await;
+    let boots = log.iter().filter(|line| line.contains("scratch folder /tmp can be written"));
+    assert_eq!(boots.count(), 3, "it could write to its scratch folder at each start: {log:#?}");
 
     // Starting what runs and stopping twice are no errors.
     for _ in 0..2 {

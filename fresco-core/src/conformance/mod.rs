@@ -3,7 +3,7 @@
 //! Every bullet of a `# Behavior` list is one case: an `async fn` that takes a fixture and panics,
 //! in words, when the backend breaks that promise. A macro turns all cases of a port into tests:
 //!
-//! ```ignore
+//! ```text
 //! // tests/conformance.rs of a backend; it needs tokio (features `macros`, `rt-multi-thread`)
 //! fresco_core::runtime_conformance!(MyFixture::new().await);
 //! // with attributes for every test, for a backend that needs something real:
@@ -24,6 +24,7 @@
 //! | [`runtime_resize_conformance!`](crate::runtime_resize_conformance) | [`RuntimeResizeFixture`] |
 //! | [`database_conformance!`](crate::database_conformance) | [`DatabaseFixture`] |
 //! | [`database_metrics_conformance!`](crate::database_metrics_conformance) | [`DatabaseMetricsFixture`] |
+//! | [`database_snapshots_conformance!`](crate::database_snapshots_conformance) | [`DatabaseSnapshotsFixture`] |
 //! | [`router_conformance!`](crate::router_conformance) | [`RouterFixture`] |
 //! | [`store_conformance!`](crate::store_conformance) | [`StoreFixture`] |
 
@@ -41,8 +42,8 @@ mod support;
 mod tests;
 
 pub use fixture::{
-    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, Example, ExampleApp, Fixture,
-    RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
+    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Example,
+    ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
     RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
 };
 #[doc(hidden)]
