@@ -57,28 +57,27 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One call to a backend: the how-manieth of this method since the plan was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// One call to a backend: the how-manieth of this method in this step. How often a step before it
+/// had to look at something does not change its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
     /// The method, with its port: `runtime.ensure`.
     pub method: &'static str,
+    /// The direction and the step under way; `None` before the first.
+    pub step: Option<(Direction, Step)>,
     /// Counted from 0.
     pub nth: u32,
 }
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.method, self.nth)
+        match self.step {
+            Some((Direction::Undo, step)) => write!(f, "undo {step}")?,
+            Some((Direction::Forward, step)) => write!(f, "{step}")?,
+            None => f.write_str("(before the first step)")?,
+        }
+        write!(f, " {}#{}", self.method, self.nth)
     }
-}
-
-/// A call that was made, and the step that it was made in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Traced {
-    /// The call.
-    pub call: Call,
-    /// The direction and the step under way; `None` before the first.
-    pub step: Option<(Direction, Step)>,
 }
 
 /// Which calls go wrong, and how; takes down all that are made. Clones share it.
@@ -94,7 +93,7 @@ struct Plan {
 #[derive(Debug, Default)]
 struct State {
     faults: Vec<(Call, Fault)>,
-    trace: Vec<Traced>,
+    trace: Vec<Call>,
     step: Option<(Direction, Step)>,
     struck: usize,
     crashed: bool,
@@ -103,8 +102,9 @@ struct State {
 
 impl State {
     fn next(&self, method: &'static str) -> Call {
-        let nth = self.trace.iter().filter(|t| t.call.method == method).count();
-        Call { method, nth: u32::try_from(nth).unwrap_or(u32::MAX) }
+        let step = self.step;
+        let before = self.trace.iter().filter(|call| call.method == method && call.step == step);
+        Call { method, step, nth: u32::try_from(before.count()).unwrap_or(u32::MAX) }
     }
 
     fn fault(&self, call: Call) -> Option<Fault> {
@@ -138,7 +138,7 @@ impl FaultPlan {
 
     /// The calls so far.
     #[must_use]
-    pub fn trace(&self) -> Vec<Traced> {
+    pub fn trace(&self) -> Vec<Call> {
         self.state(|state| state.trace.clone())
     }
 
@@ -181,7 +181,7 @@ impl FaultPlan {
         self.state(|state| {
             let call = state.next(method);
             let fault = state.fault(call);
-            state.trace.push(Traced { call, step: state.step });
+            state.trace.push(call);
             state.struck += usize::from(fault.is_some());
             fault
         })

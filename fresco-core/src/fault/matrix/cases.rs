@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use super::run::run;
 use super::{Case, Scene, fails_for_good};
 use crate::error::ErrorKind;
-use crate::fault::{Call, Fault, Traced};
+use crate::fault::{Call, Fault};
 use crate::stage::Direction;
-use crate::step::Action;
+use crate::step::{Action, Step};
 
 /// The faults that can strike a call: a store loses its worker, or its worker loses it; any other
 /// backend may in addition fail for good.
@@ -54,7 +54,7 @@ const CHANGES: [&str; 11] = [
 pub async fn cases(scene: &dyn Scene) -> Vec<Case> {
     let mut all = Vec::new();
     for action in Action::ALL {
-        let trace = run(scene, &Case { action, step: None, faults: vec![], then: None }).await;
+        let trace = run(scene, &Case { action, faults: vec![], then: None }).await;
         let trace = trace.unwrap_or_else(|why| broken(&format!("{action} without a fault: {why}")));
         for step in action.steps() {
             let walked = trace.iter().any(|t| t.step == Some((Direction::Forward, *step)));
@@ -68,7 +68,7 @@ pub async fn cases(scene: &dyn Scene) -> Vec<Case> {
         // to take back; then each call of the way back is struck, too.
         let Some(last) = last_call(action, &trace) else { continue };
         let first = (last, Fault::FailBefore(ErrorKind::Denied));
-        let case = Case { action, step: None, faults: vec![first], then: None };
+        let case = Case { action, faults: vec![first], then: None };
         let trace = run(scene, &case).await;
         let trace = trace.unwrap_or_else(|why| broken(&format!("{action} taken back: {why}")));
         let back: Vec<_> =
@@ -93,31 +93,31 @@ fn broken(what: &str) -> ! {
 fn expand<'a>(
     action: Action,
     before: &'a [(Call, Fault)],
-    trace: &'a [Traced],
+    trace: &'a [Call],
 ) -> impl Iterator<Item = Case> + 'a {
-    let mut seen: BTreeMap<(&'static str, Option<String>), u32> = BTreeMap::new();
-    let places = trace.iter().filter(move |traced| {
-        // What is polled is struck at its first two calls in each step: the others are alike.
-        let key = (traced.call.method, traced.step.map(|step| format!("{step:?}")));
-        let times = seen.entry(key).or_default();
-        *times += 1;
-        *times <= 2 && is_work(traced)
-    });
-    places.flat_map(move |traced| {
-        faults(&traced.call).into_iter().map(move |fault| Case {
+    let places = trace.iter().filter(|call| is_work(call) && !is_alike(call));
+    places.flat_map(move |call| {
+        faults(call).into_iter().map(move |fault| Case {
             action,
-            step: traced.step,
-            faults: before.iter().copied().chain([(traced.call, fault)]).collect(),
+            faults: before.iter().copied().chain([(*call, fault)]).collect(),
             then: None,
         })
     })
 }
 
+/// Whether the case of an earlier call says the same. What is polled is polled now and then more
+/// often, so only its first call in a step is sure to be made again.
+fn is_alike(call: &Call) -> bool {
+    let ready = matches!(call.step, Some((_, Step::Ready))) && !call.method.starts_with("store.");
+    let polled = ready || call.method == "router.probe";
+    call.nth >= if polled { 1 } else { 2 }
+}
+
 /// A crash at any call, and then a failure for good as late as possible: what was made before the
 /// crash must be known to have been made by this operation.
-fn crash_and_fail(action: Action, trace: &[Traced]) -> Vec<Case> {
+fn crash_and_fail(action: Action, trace: &[Call]) -> Vec<Case> {
     let Some(last) = last_call(action, trace) else { return Vec::new() };
-    let then = (Call { method: last.method, nth: 0 }, Fault::FailBefore(ErrorKind::Denied));
+    let then = (last, Fault::FailBefore(ErrorKind::Denied));
     expand(action, &[], trace)
         .filter(|case| matches!(case.faults[0].1, Fault::CrashBefore | Fault::CrashAfter))
         .map(|case| Case { then: Some(then), ..case })
@@ -126,21 +126,21 @@ fn crash_and_fail(action: Action, trace: &[Traced]) -> Vec<Case> {
 
 /// Whether this is a call of the operation's own work: not the request itself, not a look for more
 /// work after it, and not the renewal, whose moment is the clock's.
-fn is_work(traced: &Traced) -> bool {
-    match traced.call.method {
-        "store.lease" => traced.call.nth == 0,
+fn is_work(call: &Call) -> bool {
+    match call.method {
+        "store.lease" => call.step.is_none() && call.nth == 0,
         "store.record" | "store.release" | "store.announce" => true,
-        method => !method.starts_with("store.") && traced.step.is_some(),
+        method => !method.starts_with("store.") && call.step.is_some(),
     }
 }
 
-fn last_call(action: Action, trace: &[Traced]) -> Option<Call> {
+fn last_call(action: Action, trace: &[Call]) -> Option<Call> {
     if action.only_forward() {
         return None;
     }
-    let forward = |t: &&Traced| matches!(t.step, Some((Direction::Forward, _)));
-    let last = trace.iter().filter(forward).rfind(|t| !t.call.method.starts_with("store."));
-    last.map(|t| t.call)
+    let forward = |t: &&Call| matches!(t.step, Some((Direction::Forward, _)));
+    let last = trace.iter().filter(forward).rfind(|t| !t.method.starts_with("store."));
+    last.map(|call| Call { nth: 0, ..*call })
 }
 
 /// How many cases there are of each action and step.
@@ -148,7 +148,7 @@ fn last_call(action: Action, trace: &[Traced]) -> Option<Call> {
 pub fn summary(cases: &[Case]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for case in cases {
-        let step = match case.step {
+        let step = match case.place() {
             Some((Direction::Undo, step)) => format!("undo {step}"),
             Some((Direction::Forward, step)) => step.to_string(),
             None => "(before the first step)".into(),

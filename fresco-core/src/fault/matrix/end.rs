@@ -24,7 +24,7 @@ impl End<'_> {
             // Whether the program that goes on comes to the fault depends on where the first died.
             (_, Some(_)) => failed_step(&operation),
             ([(_, fault)], None) if fails_for_good(*fault) => {
-                self.case.step.map(|(_, step)| step).or_else(|| failed_step(&operation))
+                self.case.place().map(|(_, step)| step).or_else(|| failed_step(&operation))
             }
             ([_, _, ..], None) => failed_step(&operation),
             _ => None,

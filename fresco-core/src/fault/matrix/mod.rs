@@ -62,22 +62,23 @@ pub trait Scene: fmt::Debug + Send + Sync {
 pub struct Case {
     /// The action.
     pub action: Action,
-    /// Where the last fault strikes: its direction and step.
-    pub step: Option<(Direction, Step)>,
     /// What strikes.
     pub faults: Vec<(Call, Fault)>,
     /// What strikes the program that goes on after a crash, if it comes there.
     pub then: Option<(Call, Fault)>,
 }
 
+impl Case {
+    /// Where the last fault strikes: its direction and step.
+    #[must_use]
+    pub fn place(&self) -> Option<(Direction, Step)> {
+        self.faults.last().and_then(|(call, _)| call.step)
+    }
+}
+
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.action)?;
-        match self.step {
-            Some((Direction::Undo, step)) => write!(f, " / undo {step}")?,
-            Some((Direction::Forward, step)) => write!(f, " / {step}")?,
-            None => f.write_str(" / (before the first step)")?,
-        }
         for (call, fault) in &self.faults {
             write!(f, " / {call} {fault}")?;
         }

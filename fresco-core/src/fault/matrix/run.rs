@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::end::End;
 use super::{Case, Scene, succeeded, words};
 use crate::backends::Backends;
-use crate::fault::{FaultPlan, Traced, wrap};
+use crate::fault::{Call, FaultPlan, wrap};
 use crate::ids::{OwnerId, TenantId};
 use crate::operation::Actor;
 use crate::orchestrator::Orchestrator;
@@ -18,14 +18,14 @@ use crate::tenant::{Tenant, TenantSpec};
 ///
 /// # Errors
 /// What is not as it is defined to be, in words.
-pub async fn run(scene: &dyn Scene, case: &Case) -> Result<Vec<Traced>, String> {
+pub async fn run(scene: &dyn Scene, case: &Case) -> Result<Vec<Call>, String> {
     match tokio::time::timeout(scene.patience(), try_run(scene, case)).await {
         Ok(end) => end,
         Err(_) => Err(format!("it did not end within {:?}", scene.patience())),
     }
 }
 
-async fn try_run(scene: &dyn Scene, case: &Case) -> Result<Vec<Traced>, String> {
+async fn try_run(scene: &dyn Scene, case: &Case) -> Result<Vec<Call>, String> {
     let plain = orchestrator(scene, scene.backends()).await?;
     let set = set_scene(scene, &plain, case.action).await?;
     let plan = FaultPlan::with(case.faults.iter().copied());
