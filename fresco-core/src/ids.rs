@@ -118,7 +118,7 @@ macro_rules! opaque_id {
 
 opaque_id!(
     /// One exact image, in the runtime's own terms (Docker: the digest of its configuration).
-    /// [`ContainerRuntime::prepare`] takes it back as a reference.
+    /// [`ContainerRuntime::prepare`](crate::ContainerRuntime::prepare) takes it back as a reference.
     ImageId
 );
 opaque_id!(

@@ -100,6 +100,8 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     ///   is left alone.
     /// - An image that is not there is `NotFound`.
     /// - What can't be enforced is in [`Instance::unenforced`].
+    ///
+    /// [`Revision`]: crate::Revision
     async fn ensure(&self, spec: &InstanceSpec) -> Result<Instance>;
 
     /// Starts a container.
