@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::health::Health;
 use crate::ids::{ImageId, InstanceId, TenantId};
 use crate::image::{ImageSource, ProgressSink};
+#[cfg(doc)]
+use crate::instance::Revision;
 use crate::instance::{Instance, InstanceSpec};
 use crate::tenant::Limits;
 
@@ -100,8 +102,6 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     ///   is left alone.
     /// - An image that is not there is `NotFound`.
     /// - What can't be enforced is in [`Instance::unenforced`].
-    ///
-    /// [`Revision`]: crate::Revision
     async fn ensure(&self, spec: &InstanceSpec) -> Result<Instance>;
 
     /// Starts a container.
