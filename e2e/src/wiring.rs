@@ -94,7 +94,8 @@ impl Wiring {
             .with_runtime_events(docker.clone())
             .with_runtime_metrics(docker.clone())
             .with_runtime_resize(docker)
-            .with_database_metrics(tenants);
+            .with_database_metrics(tenants.clone())
+            .with_database_snapshots(tenants);
         Ok((backends, platform))
     }
 

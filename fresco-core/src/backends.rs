@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::database::{DatabaseMetrics, TenantDatabase};
+use crate::database::{DatabaseMetrics, DatabaseSnapshots, TenantDatabase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::router::Router;
 use crate::runtime::{ContainerRuntime, RuntimeEvents, RuntimeMetrics, RuntimeResize};
@@ -30,6 +30,8 @@ pub struct Backends {
     pub runtime_resize: Option<Arc<dyn RuntimeResize>>,
     /// Measures databases.
     pub database_metrics: Option<Arc<dyn DatabaseMetrics>>,
+    /// Copies tenants' data out and in.
+    pub database_snapshots: Option<Arc<dyn DatabaseSnapshots>>,
 }
 
 impl Backends {
@@ -49,6 +51,7 @@ impl Backends {
             runtime_events: None,
             runtime_resize: None,
             database_metrics: None,
+            database_snapshots: None,
         }
     }
 
@@ -77,6 +80,13 @@ impl Backends {
     #[must_use]
     pub fn with_database_metrics(mut self, metrics: impl DatabaseMetrics) -> Self {
         self.database_metrics = Some(Arc::new(metrics));
+        self
+    }
+
+    /// The same backends with a database that copies tenants' data out and in.
+    #[must_use]
+    pub fn with_database_snapshots(mut self, snapshots: impl DatabaseSnapshots) -> Self {
+        self.database_snapshots = Some(Arc::new(snapshots));
         self
     }
 }

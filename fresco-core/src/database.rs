@@ -4,6 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -184,4 +185,45 @@ pub trait DatabaseMetrics: fmt::Debug + Send + Sync + 'static {
     /// - It reads no relation that the tenant owns.
     /// - An unknown tenant is `NotFound`.
     async fn measure(&self, tenant: TenantId) -> Result<DatabaseSample>;
+}
+
+/// A copy of a tenant's data, as it is read: bytes in the backend's own format, in order.
+///
+/// After an error nothing more comes, and what came before is no copy.
+pub type DatabaseCopy = BoxStream<'static, Result<Vec<u8>>>;
+
+/// An ability of some databases: copying a tenant's data out, and in again.
+///
+/// A copy holds what the tenant's app keeps, not the tenant's credentials, rights and limits. It
+/// belongs to one tenant and one [`Isolation`], and can be used again for as long as the backend
+/// that made it reads its own format. It is not encrypted.
+#[async_trait]
+pub trait DatabaseSnapshots: fmt::Debug + Send + Sync + 'static {
+    /// Copies all the tenant's data out. The copy is made while the stream is read.
+    ///
+    /// # Behavior
+    /// - The copy is of one moment, also while the app writes.
+    /// - Nothing of another tenant is in it.
+    /// - A stream that is dropped before its end leaves nothing behind.
+    /// - A tenant without a database is `NotFound`.
+    /// - Another platform's tenant is `Conflict`.
+    async fn dump(&self, tenant: TenantId) -> Result<DatabaseCopy>;
+
+    /// Replaces all the tenant's data by that of a copy, or changes nothing at all.
+    ///
+    /// The tenant must be there; it may be empty. Whoever calls this stops the app first: one
+    /// that runs loses its sessions, and goes on with other data than it knew.
+    ///
+    /// # Behavior
+    /// - What was changed or added since the copy is as it was then.
+    /// - The data comes back after the tenant was removed and made anew.
+    /// - The tenant's credentials stay as they are.
+    /// - It works while the tenant's app is connected, whatever the app has locked.
+    /// - A copy that is cut off, or is none, is `Invalid` and changes nothing.
+    /// - A copy of another tenant is `Invalid` and changes nothing.
+    /// - An error of the stream comes back as it is, and nothing is changed.
+    /// - It leaves nothing behind, whether it works or not.
+    /// - A lower generation than the one seen last is `LeaseLost` and the data stays.
+    /// - Without a database for the tenant it is `NotFound`.
+    async fn restore(&self, fence: Fence, copy: DatabaseCopy) -> Result<()>;
 }

@@ -8,8 +8,8 @@ use futures_util::stream::BoxStream;
 
 use crate::app::Isolation;
 use crate::database::{
-    Credentials, DatabaseActivity, DatabaseEntry, DatabaseMetrics, DatabaseSample, DatabaseSpec,
-    Fence, TenantDatabase,
+    Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
+    DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
 };
 use crate::error::Result;
 use crate::health::Health;
@@ -130,6 +130,18 @@ impl<T: TenantDatabase + ?Sized> TenantDatabase for Arc<T> {
 impl<T: DatabaseMetrics + ?Sized> DatabaseMetrics for Arc<T> {
     async fn measure(&self, tenant: TenantId) -> Result<DatabaseSample> {
         (**self).measure(tenant).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: DatabaseSnapshots + ?Sized> DatabaseSnapshots for Arc<T> {
+    async fn dump(&self, tenant: TenantId) -> Result<DatabaseCopy> {
+        (**self).dump(tenant).await
+    }
+
+    async fn restore(&self, fence: Fence, copy: DatabaseCopy) -> Result<()> {
+        (**self).restore(fence, copy).await
     }
 }
 

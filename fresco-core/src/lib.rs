@@ -39,8 +39,8 @@ mod worker;
 pub use app::{AppProfile, Isolation, Scratch};
 pub use backends::Backends;
 pub use database::{
-    Credentials, DatabaseActivity, DatabaseEntry, DatabaseMetrics, DatabaseSample, DatabaseSpec,
-    Fence, TenantDatabase,
+    Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
+    DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use health::Health;

@@ -88,6 +88,32 @@ impl Server {
         Self { config }
     }
 
+    /// The same server and database with another login.
+    pub(crate) fn login(&self, role: &str, password: &SecretString) -> Self {
+        let mut config = self.config.clone();
+        config.user(role).password(password.expose_secret());
+        Self { config }
+    }
+
+    /// Where this is, in the environment variables of PostgreSQL's own programs: without role and
+    /// password, and without TLS, as all connections of this crate.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 5] {
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let ports = self.config.get_ports().iter().map(u16::to_string);
+        let addresses = self.config.get_hostaddrs().iter().map(ToString::to_string);
+        [
+            ("PGHOST", hosts.collect::<Vec<_>>().join(",")),
+            ("PGPORT", ports.collect::<Vec<_>>().join(",")),
+            ("PGHOSTADDR", addresses.collect::<Vec<_>>().join(",")),
+            ("PGDATABASE", self.database_name().to_owned()),
+            ("PGSSLMODE", "disable".to_owned()),
+        ]
+    }
+
     /// The name of the database.
     pub(crate) fn database_name(&self) -> &str {
         // As PostgreSQL itself: without a name, the role's.

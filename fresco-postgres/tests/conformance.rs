@@ -18,6 +18,14 @@ macro_rules! tenants {
                 Tenants::new($version, Isolation::$isolation).await,
                 #[ignore = "needs Docker"]
             );
+            mod snapshots {
+                use super::*;
+
+                fresco_core::database_snapshots_conformance!(
+                    Tenants::new($version, Isolation::$isolation).await,
+                    #[ignore = "needs Docker"]
+                );
+            }
             mod metrics {
                 use super::*;
 

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::{
-    AppProfile, ContainerRuntime, DatabaseMetrics, Endpoint, EnvName, Guarantee, Hostname, ImageId,
-    ImageRef, InstanceId, Isolation, Limits, Result, Route, Router, RuntimeEvents, RuntimeMetrics,
-    RuntimeResize, Store, TenantDatabase, TenantId,
+    AppProfile, ContainerRuntime, DatabaseMetrics, DatabaseSnapshots, Endpoint, EnvName, Guarantee,
+    Hostname, ImageId, ImageRef, InstanceId, Isolation, Limits, Result, Route, Router,
+    RuntimeEvents, RuntimeMetrics, RuntimeResize, Store, TenantDatabase, TenantId,
 };
 
 /// What all fixtures have in common.
@@ -208,6 +208,17 @@ pub trait DatabaseClient: Send + Sync + fmt::Debug {
 pub trait DatabaseMetricsFixture: DatabaseFixture {
     /// The ability, for the platform of [`database`](DatabaseFixture::database).
     fn metrics(&self) -> Arc<dyn DatabaseMetrics>;
+}
+
+/// A database that copies data out and in.
+#[async_trait]
+pub trait DatabaseSnapshotsFixture: DatabaseFixture {
+    /// The ability, for the platform of [`database`](DatabaseFixture::database).
+    fn snapshots(&self) -> Arc<dyn DatabaseSnapshots>;
+
+    /// What copying made for itself and has not removed by now, in words: roles, sessions,
+    /// processes, files. Of this fixture alone, whatever the tenant.
+    async fn leftovers(&self) -> Vec<String>;
 }
 
 /// A [`Router`] to be tried.

@@ -260,6 +260,44 @@ macro_rules! database_metrics_conformance {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! __database_snapshots_cases {
+    ($then:ident $(, $($with:tt)*)?) => {
+        $crate::$then! { $($($with)*)?
+            dump_is_of_one_moment
+            dump_holds_nothing_of_others
+            dump_that_is_dropped_leaves_nothing
+            dump_refuses_an_unknown_tenant
+            dump_refuses_another_platforms
+            restore_brings_back_what_was
+            restore_fills_a_tenant_made_anew
+            restore_keeps_the_credentials
+            restore_works_while_connected
+            restore_refuses_what_is_no_copy
+            restore_refuses_another_tenants_copy
+            restore_hands_on_an_error_of_the_stream
+            restore_leaves_nothing_behind
+            restore_refuses_a_lower_generation
+            restore_refuses_an_unknown_tenant
+        }
+    };
+}
+
+/// A test for every promise of [`DatabaseSnapshots`](crate::DatabaseSnapshots).
+///
+/// Give it an expression of a [`DatabaseSnapshotsFixture`](crate::conformance::DatabaseSnapshotsFixture), which is
+/// evaluated for each case, and, after a comma, attributes for all tests.
+#[macro_export]
+macro_rules! database_snapshots_conformance {
+    ($fixture:expr $(, $(#[$attribute:meta])+)? $(,)?) => {
+        $crate::__database_snapshots_cases!(
+            __conformance_tests,
+            database, $fixture, [$($(#[$attribute])+)?],
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! __router_cases {
     ($then:ident $(, $($with:tt)*)?) => {
         $crate::$then! { $($($with)*)?

@@ -24,6 +24,7 @@
 //! | [`runtime_resize_conformance!`](crate::runtime_resize_conformance) | [`RuntimeResizeFixture`] |
 //! | [`database_conformance!`](crate::database_conformance) | [`DatabaseFixture`] |
 //! | [`database_metrics_conformance!`](crate::database_metrics_conformance) | [`DatabaseMetricsFixture`] |
+//! | [`database_snapshots_conformance!`](crate::database_snapshots_conformance) | [`DatabaseSnapshotsFixture`] |
 //! | [`router_conformance!`](crate::router_conformance) | [`RouterFixture`] |
 //! | [`store_conformance!`](crate::store_conformance) | [`StoreFixture`] |
 
@@ -41,8 +42,8 @@ mod support;
 mod tests;
 
 pub use fixture::{
-    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, Example, ExampleApp, Fixture,
-    RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
+    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Example,
+    ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
     RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
 };
 #[doc(hidden)]

@@ -85,8 +85,14 @@ fn every_promise_of_a_database_is_a_case() {
         include_str!("database/remove.rs"),
         include_str!("database/look.rs"),
         include_str!("database/metrics.rs"),
+        include_str!("database/dump.rs"),
+        include_str!("database/restore.rs"),
     ];
-    let names = [super::database::CASES, &crate::__database_metrics_cases!(__conformance_names)];
+    let names = [
+        super::database::CASES,
+        &crate::__database_metrics_cases!(__conformance_names),
+        &crate::__database_snapshots_cases!(__conformance_names),
+    ];
     agree(include_str!("../database.rs"), &sources, &names);
 }
 

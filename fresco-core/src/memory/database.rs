@@ -21,7 +21,7 @@ use crate::ids::{CredentialId, PlatformId, TenantId};
 /// The database of a [`MemoryWorld`], with both isolations and all abilities.
 #[derive(Clone, Debug)]
 pub struct MemoryDatabase {
-    world: MemoryWorld,
+    pub(super) world: MemoryWorld,
 }
 
 impl MemoryDatabase {
@@ -45,9 +45,9 @@ impl MemoryDatabase {
 }
 
 /// What is the platform's own of a tenant.
-struct Owned {
-    role: bool,
-    storage: bool,
+pub(super) struct Owned {
+    pub(super) role: bool,
+    pub(super) storage: bool,
 }
 
 impl Server {
@@ -55,7 +55,7 @@ impl Server {
     ///
     /// # Errors
     /// `Conflict` when any of it is not this platform's.
-    fn owned(&self, platform: PlatformId, tenant: TenantId) -> Result<Owned> {
+    pub(super) fn owned(&self, platform: PlatformId, tenant: TenantId) -> Result<Owned> {
         let role = self.roles.get(&tenant).map(|role| role.platform);
         let storage = self.storages.get(&tenant).map(|storage| storage.platform);
         if [role, storage].into_iter().flatten().any(|owner| owner != Some(platform)) {
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// Refuses a lower generation than one seen, and remembers this one.
-    fn pass(&mut self, platform: PlatformId, fence: Fence) -> Result<()> {
+    pub(super) fn pass(&mut self, platform: PlatformId, fence: Fence) -> Result<()> {
         let seen = self.generations.entry((platform, fence.tenant)).or_default();
         if fence.generation < *seen {
             let why = "somebody took over this tenant's work";

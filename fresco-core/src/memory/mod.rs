@@ -27,6 +27,7 @@ mod outsider;
 mod router;
 mod runtime;
 mod server;
+mod snapshots;
 mod store;
 mod work;
 
@@ -121,6 +122,7 @@ impl MemoryWorld {
             .with_runtime_metrics(self.runtime())
             .with_runtime_resize(self.runtime())
             .with_database_metrics(self.database())
+            .with_database_snapshots(self.database())
     }
 
     /// The runtime.

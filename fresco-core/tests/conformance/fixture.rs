@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fresco_core::conformance::{
-    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, Example, ExampleApp, Fixture,
-    RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
+    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Example,
+    ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
     RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
 };
 use fresco_core::memory::{MemoryApp, MemorySession, MemoryWorld};
 use fresco_core::{
-    AppProfile, ContainerRuntime, CredentialId, DatabaseMetrics, Endpoint, Guarantee, Hostname,
-    ImageId, ImageRef, ImageSource, InstanceId, InstanceSpec, Isolation, Limits, LogStream,
-    PlatformId, ProgressSink, Result, Route, Router, RuntimeEvents, RuntimeMetrics, RuntimeResize,
-    Store, TenantDatabase, TenantId,
+    AppProfile, ContainerRuntime, CredentialId, DatabaseMetrics, DatabaseSnapshots, Endpoint,
+    Guarantee, Hostname, ImageId, ImageRef, ImageSource, InstanceId, InstanceSpec, Isolation,
+    Limits, LogStream, PlatformId, ProgressSink, Result, Route, Router, RuntimeEvents,
+    RuntimeMetrics, RuntimeResize, Store, TenantDatabase, TenantId,
 };
 use secrecy::SecretString;
 
@@ -211,6 +211,18 @@ impl DatabaseFixture for MemoryFixture {
 impl DatabaseMetricsFixture for MemoryFixture {
     fn metrics(&self) -> Arc<dyn DatabaseMetrics> {
         port!(self, DatabaseMetrics, self.world.database())
+    }
+}
+
+#[async_trait]
+impl DatabaseSnapshotsFixture for MemoryFixture {
+    fn snapshots(&self) -> Arc<dyn DatabaseSnapshots> {
+        port!(self, DatabaseSnapshots, self.world.database())
+    }
+
+    /// There is nothing but the tenants' own.
+    async fn leftovers(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -30,6 +30,9 @@ mod schema_per_tenant {
 
     fresco_core::database_conformance!(MemoryFixture::new().await.with(Isolation::Schema));
     fresco_core::database_metrics_conformance!(MemoryFixture::new().await.with(Isolation::Schema));
+    fresco_core::database_snapshots_conformance!(
+        MemoryFixture::new().await.with(Isolation::Schema)
+    );
 }
 
 mod database_per_tenant {
@@ -39,6 +42,9 @@ mod database_per_tenant {
     fresco_core::database_metrics_conformance!(
         MemoryFixture::new().await.with(Isolation::Database)
     );
+    fresco_core::database_snapshots_conformance!(
+        MemoryFixture::new().await.with(Isolation::Database)
+    );
 }
 
 mod database_behind_an_arc {
@@ -46,6 +52,7 @@ mod database_behind_an_arc {
 
     fresco_core::database_conformance!(MemoryFixture::new().await.behind_an_arc());
     fresco_core::database_metrics_conformance!(MemoryFixture::new().await.behind_an_arc());
+    fresco_core::database_snapshots_conformance!(MemoryFixture::new().await.behind_an_arc());
 }
 
 mod router {

@@ -1,5 +1,6 @@
 //! How to reach the server that keeps the tenants' data.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fresco_core::PlatformId;
@@ -16,6 +17,8 @@ pub struct PostgresTenantsConfig {
     pub(super) concurrency: usize,
     pub(super) timeout: Duration,
     pub(super) idle_in_transaction: Duration,
+    pub(super) programs: Option<PathBuf>,
+    pub(super) copy_timeout: Duration,
 }
 
 impl PostgresTenantsConfig {
@@ -40,6 +43,8 @@ impl PostgresTenantsConfig {
             concurrency: 4,
             timeout: Duration::from_secs(60),
             idle_in_transaction: Duration::from_secs(300),
+            programs: None,
+            copy_timeout: Duration::from_secs(3600),
         }
     }
 
@@ -81,6 +86,23 @@ impl PostgresTenantsConfig {
     #[must_use]
     pub const fn with_idle_in_transaction(mut self, timeout: Duration) -> Self {
         self.idle_in_transaction = timeout;
+        self
+    }
+
+    /// The same with the folder that holds `pg_dump` and `pg_restore`, of the server's version or
+    /// newer; by default they are looked for as any program is. Only copying tenants' data out and
+    /// in needs them.
+    #[must_use]
+    pub fn with_programs(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.programs = Some(folder.into());
+        self
+    }
+
+    /// The same with another time limit for copying one tenant's data out or in; the default is an
+    /// hour. The login that is made for it is good for as long.
+    #[must_use]
+    pub const fn with_copy_timeout(mut self, timeout: Duration) -> Self {
+        self.copy_timeout = timeout;
         self
     }
 }

@@ -1,7 +1,7 @@
 //! Dropping what a tenant made, in portions: one transaction holds a lock on each thing that it
 //! drops, and the server has room for some thousands of locks in all.
 
-use fresco_core::{Result, TenantId};
+use fresco_core::{Error, ErrorKind, Result, TenantId};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -77,8 +77,7 @@ async fn portions(client: &Client, schema: &str, kind: &str, names: &str) -> Res
 }
 
 /// Drops what the role owns in this database, and what it was granted. An absent role is success.
-pub(super) async fn owned(client: &Client, tenant: TenantId) -> Result<()> {
-    let role = tenant.role_name();
+pub(super) async fn owned(client: &Client, role: &str) -> Result<()> {
     let exists = "SELECT FROM pg_roles WHERE rolname = $1";
     if client.query_opt(exists, &[&role]).await.mapped()?.is_none() {
         return Ok(());
@@ -93,5 +92,31 @@ pub(super) async fn owned(client: &Client, tenant: TenantId) -> Result<()> {
             break;
         }
     }
-    client.batch_execute(&format!("DROP OWNED BY {} CASCADE", ident(&role))).await.mapped()
+    client.batch_execute(&format!("DROP OWNED BY {} CASCADE", ident(role))).await.mapped()
+}
+
+/// Other databases that hold something of the role: rights that others gave it, or what it made
+/// where the server let everybody in.
+pub(super) async fn places(client: &Client, role: &str) -> Result<Vec<String>> {
+    let rows = client
+        .query(
+            "SELECT DISTINCT d.datname, d.datconnlimit = -2 OR NOT d.datallowconn
+             FROM pg_shdepend s
+             JOIN pg_roles r ON r.oid = s.refobjid
+             JOIN pg_database d ON d.oid = s.dbid
+             WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1
+               AND d.datname <> current_database()",
+            &[&role],
+        )
+        .await
+        .mapped()?;
+    if let Some(row) = rows.iter().find(|row| row.get(1)) {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "something of this role is in a database that takes no connections",
+        )
+        .with("role", role)
+        .with("database", row.get::<_, &str>(0)));
+    }
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

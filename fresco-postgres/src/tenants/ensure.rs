@@ -47,7 +47,7 @@ impl PostgresTenants {
         };
         // Without a membership that inherits, the platform could neither end the role's sessions
         // nor drop what belongs to it, nor what others granted it.
-        let options = if self.grant_options { "WITH INHERIT TRUE, SET TRUE" } else { "" };
+        let options = self.grant_options();
         let sql = format!(
             "{verb} {name} CONNECTION LIMIT {limit};
              GRANT {name} TO CURRENT_USER {options};

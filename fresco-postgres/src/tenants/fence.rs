@@ -55,7 +55,7 @@ impl<'a> Guard<'a> {
         fence: Fence,
         patience: Duration,
     ) -> Result<Guard<'a>> {
-        let client = locked(server, fence, patience).await?;
+        let client = locked(server, fence, patience, None).await?;
         let seen: i64 = client
             .query_one(
                 "INSERT INTO fresco_fence.tenants AS seen (platform, tenant, generation)
@@ -78,7 +78,16 @@ impl<'a> Guard<'a> {
     /// A connection to another database that holds the tenant's lock there. The role must be there
     /// and carry this guard's generation: [`Guard::mark`].
     pub(super) async fn enter(&self, database: &str) -> Result<Client> {
-        let client = locked(&self.server.database(database), self.fence, self.patience).await?;
+        let server = self.server.database(database);
+        self.check(locked(&server, self.fence, self.patience, None).await?).await
+    }
+
+    /// The same with another login, in the same database as this connection of the platform's.
+    pub(super) async fn enter_as(&self, server: &Server, inside: &Client) -> Result<Client> {
+        self.check(locked(server, self.fence, self.patience, Some(inside)).await?).await
+    }
+
+    async fn check(&self, client: Client) -> Result<Client> {
         let sql = "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1";
         let row = client.query_opt(sql, &[&self.fence.tenant.role_name()]).await.mapped()?;
         let comment: Option<String> = row.and_then(|row| row.get(0));
@@ -111,8 +120,14 @@ pub(super) async fn lock_shared_rights(transaction: &Transaction<'_>) -> Result<
     Ok(())
 }
 
-/// A connection that holds the tenant's lock.
-async fn locked(server: &Server, fence: Fence, patience: Duration) -> Result<Client> {
+/// A connection that holds the tenant's lock. Those who stand in the way are ended by itself, or by
+/// a connection that may do more.
+async fn locked(
+    server: &Server,
+    fence: Fence,
+    patience: Duration,
+    stronger: Option<&Client>,
+) -> Result<Client> {
     let key = fence.tenant.lock_key();
     let client = server.connect().await?;
     let deadline = Instant::now() + patience;
@@ -129,7 +144,7 @@ async fn locked(server: &Server, fence: Fence, patience: Duration) -> Result<Cli
                     .with("tenant", fence.tenant)
                     .with_source(e));
                 }
-                evict(&client, key).await?;
+                evict(stronger.unwrap_or(&client), key).await?;
             }
             Err(e) => return Err(from_driver(e)),
         }
@@ -139,7 +154,8 @@ async fn locked(server: &Server, fence: Fence, patience: Duration) -> Result<Cli
 }
 
 /// Ends sessions of tenants that hold this lock: anybody who may connect to a database can take
-/// any advisory lock there, and could keep the platform out for ever.
+/// any advisory lock there, and could keep the platform out for ever. A copy that is being put in
+/// is ended as well: whoever comes now has the same generation or a newer one.
 async fn evict(client: &Client, key: i64) -> Result<()> {
     client
         .execute(
@@ -150,7 +166,8 @@ async fn evict(client: &Client, key: i64) -> Result<()> {
               WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objsubid = 1
                 AND l.classid::bigint = ($1::bigint >> 32) & 4294967295
                 AND l.objid::bigint = $1::bigint & 4294967295
-                AND a.usename LIKE 'tenant\_user\_%' AND pg_has_role(a.usesysid, 'USAGE')",
+                AND (a.usename LIKE 'tenant\_user\_%' OR a.usename LIKE 'fresco\_copy\_%')
+                AND pg_has_role(a.usesysid, 'USAGE')",
             &[&key],
         )
         .await

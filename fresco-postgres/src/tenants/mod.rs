@@ -2,15 +2,20 @@
 
 mod catalog;
 mod config;
+mod copier;
 mod discard;
 mod ensure;
 mod fence;
 mod issue;
 mod metrics;
 mod names;
+mod programs;
 mod remove;
+mod replace;
+mod script;
 mod sessions;
 mod setup;
+mod snapshots;
 
 use std::fmt;
 use std::time::Duration;
@@ -18,8 +23,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use fresco_core::{
-    Credentials, DatabaseActivity, DatabaseEntry, DatabaseMetrics, DatabaseSample, DatabaseSpec,
-    Fence, Health, Isolation, PlatformId, Result, TenantDatabase, TenantId,
+    Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
+    DatabaseSnapshots, DatabaseSpec, Fence, Health, Isolation, PlatformId, Result, TenantDatabase,
+    TenantId,
 };
 use tokio::sync::Semaphore;
 
@@ -45,6 +51,19 @@ const READ: Duration = Duration::from_secs(10);
 /// - Nothing that belongs to a tenant is ever read or called. Names, comments and statistics come
 ///   from the catalog, and counts of rows are the server's estimates.
 ///
+/// Copies of a tenant's data ([`DatabaseSnapshots`]) are archives of `pg_dump` in its custom format,
+/// which `pg_restore` reads, too. Both programs must be there, of the server's version or newer.
+///
+/// - They log in with a role that is made for one copy and is a member of the tenant's role alone.
+///   It is removed afterwards; what a program that died left behind, the next one removes.
+/// - A copy holds no rights of roles on things, and no settings of the tenant's role. A tenant that
+///   keeps large objects beside its schema, or forces row security on its own role, can't be copied.
+/// - Copying in is one transaction: all or nothing. It has a lock for each thing that it drops and
+///   makes, so a tenant with many thousands of tables needs a server with as many locks
+///   (`max_locks_per_transaction`); else it is `Exhausted`, and nothing is changed. Until it is
+///   done the old and the new data take room at the same time, and the copy lies in the folder for
+///   temporary files, without a name.
+///
 /// On PostgreSQL 15 a role with `CREATEROLE` can get all rights on the server; use 16 or newer in
 /// production.
 pub struct PostgresTenants {
@@ -54,8 +73,10 @@ pub struct PostgresTenants {
     /// For reading, in the platform's database and in the one that holds schemas.
     admin: Pool,
     schemas: Pool,
-    /// Whether the server is 16 or newer, where the grant of a role has options.
-    grant_options: bool,
+    /// For copying data out and in, with the time limit of that.
+    copies: Server,
+    /// The server's version as a number: 160004 is 16.4.
+    version: i32,
     slots: Semaphore,
 }
 
@@ -82,10 +103,22 @@ impl PostgresTenants {
         let reads = Server::parse(&config.url, "fresco-tenants-read", reading)?;
         let schemas = reads.database(&config.schema_database).pool(config.concurrency + 1)?;
         let admin = reads.pool(config.concurrency + 2)?;
-        let work = setup::prepare(&changes, &config);
-        let grant_options = within(timeout, "database.connect", work).await?;
+        let copying = Limits { statement: config.copy_timeout, idle: None, ..limits };
+        let copies = Server::parse(&config.url, "fresco-copy", copying)?;
+        let version = within(timeout, "database.connect", async {
+            let version = setup::prepare(&changes, &config).await?;
+            copier::sweep(&changes, config.platform).await?;
+            Ok(version)
+        })
+        .await?;
         let slots = Semaphore::new(config.concurrency);
-        Ok(Self { config, changes, admin, schemas, grant_options, slots })
+        Ok(Self { config, changes, admin, schemas, copies, version, slots })
+    }
+
+    /// How a role is granted so that whoever has it may do all that it may. From 16 on that has to
+    /// be said.
+    fn grant_options(&self) -> &'static str {
+        if self.version >= 160_000 { "WITH INHERIT TRUE, SET TRUE" } else { "" }
     }
 
     fn platform(&self) -> PlatformId {
@@ -136,6 +169,18 @@ impl TenantDatabase for PostgresTenants {
 impl DatabaseMetrics for PostgresTenants {
     async fn measure(&self, tenant: TenantId) -> Result<DatabaseSample> {
         within(READ * 2, "database.measure", self.sample(tenant)).await
+    }
+}
+
+#[async_trait]
+impl DatabaseSnapshots for PostgresTenants {
+    async fn dump(&self, tenant: TenantId) -> Result<DatabaseCopy> {
+        within(self.config.timeout, "database.dump", self.copy_out(tenant)).await
+    }
+
+    async fn restore(&self, fence: Fence, copy: DatabaseCopy) -> Result<()> {
+        let work = self.copy_in(fence, copy);
+        within(self.config.copy_timeout, "database.restore", work).await
     }
 }
 

@@ -1,12 +1,12 @@
 //! Removing everything of a tenant.
 
-use fresco_core::{Error, ErrorKind, Fence, Result};
+use fresco_core::{Fence, Result};
 
 use super::PostgresTenants;
 use super::catalog::{Role, Storage};
 use super::fence::{Guard, lock_shared_rights};
 use super::names::ident;
-use super::{discard, sessions};
+use super::{copier, discard, sessions};
 use crate::errors::Mapped;
 
 impl PostgresTenants {
@@ -21,14 +21,17 @@ impl PostgresTenants {
         // Also when only the storage is left: the role's comment is how the generation is seen in
         // other databases.
         self.ensure_role(&mut guard, found.role, 0).await?;
-        let role = ident(&tenant.role_name());
+        let name = tenant.role_name();
+        let role = ident(&name);
         let sql = format!("ALTER ROLE {role} NOLOGIN");
         guard.client.batch_execute(&sql).await.mapped()?;
-        sessions::end(&guard.client, &tenant.role_name(), self.config.timeout / 2).await?;
+        sessions::end(&guard.client, &name, self.config.timeout / 2).await?;
+        // Whoever copies its data holds locks on it.
+        copier::remove_of(&self.changes, &guard.client, self.platform(), tenant).await?;
 
         if found.database != Storage::Absent {
-            let name = ident(&tenant.database_name());
-            let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+            let database = ident(&tenant.database_name());
+            let sql = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
             guard.client.batch_execute(&sql).await.mapped()?;
         }
         // Always, whatever was seen: somebody older may have been making the schema just then.
@@ -36,14 +39,14 @@ impl PostgresTenants {
         self.leave_shared_database(&mut guard).await?;
         let inside = guard.enter(&self.config.schema_database).await?;
         discard::schema(&inside, tenant).await?;
-        discard::owned(&inside, tenant).await?;
+        discard::owned(&inside, &name).await?;
         drop(inside);
 
-        for database in self.dependents(&guard).await? {
+        for database in discard::places(&guard.client, &name).await? {
             let inside = guard.enter(&database).await.map_err(|e| e.with("database", &database))?;
-            discard::owned(&inside, tenant).await?;
+            discard::owned(&inside, &name).await?;
         }
-        discard::owned(&guard.client, tenant).await?;
+        discard::owned(&guard.client, &name).await?;
         guard.client.batch_execute(&format!("DROP ROLE IF EXISTS {role}")).await.mapped()
     }
 
@@ -57,32 +60,5 @@ impl PostgresTenants {
         let sql = format!("REVOKE ALL ON DATABASE {database} FROM {role}");
         transaction.batch_execute(&sql).await.mapped()?;
         transaction.commit().await.mapped()
-    }
-
-    /// Other databases that hold something of the role: rights that others gave it, or what it
-    /// made where the server let everybody in.
-    async fn dependents(&self, guard: &Guard<'_>) -> Result<Vec<String>> {
-        let rows = guard
-            .client
-            .query(
-                "SELECT DISTINCT d.datname, d.datconnlimit = -2 OR NOT d.datallowconn
-                 FROM pg_shdepend s
-                 JOIN pg_roles r ON r.oid = s.refobjid
-                 JOIN pg_database d ON d.oid = s.dbid
-                 WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1
-                   AND d.datname <> current_database()",
-                &[&guard.fence.tenant.role_name()],
-            )
-            .await
-            .mapped()?;
-        let closed = rows.iter().find(|row| row.get(1));
-        if let Some(row) = closed {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "something of this tenant's role is in a database that takes no connections",
-            )
-            .with("database", row.get::<_, &str>(0)));
-        }
-        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }

@@ -10,9 +10,9 @@ use crate::close::{SETUP_LOCK, close};
 use crate::errors::{Mapped, from_driver};
 use crate::server::Server;
 
-/// Checks the server and the role's rights, and makes what is shared. Returns whether the server
-/// is 16 or newer.
-pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> Result<bool> {
+/// Checks the server and the role's rights, and makes what is shared. Returns the server's
+/// version.
+pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> Result<i32> {
     let client = server.connect().await?;
     let row = client
         .query_one(
@@ -57,7 +57,7 @@ pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> 
         .mapped()?;
     close(&client, server).await?;
     schema_database(&client, server, &config.schema_database).await?;
-    Ok(version >= 160_000)
+    Ok(version)
 }
 
 /// Makes the database that holds schemas, closed to all but those who are let in.

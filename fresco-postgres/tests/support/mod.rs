@@ -7,6 +7,7 @@ pub mod store;
 pub mod tenants;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use testcontainers::core::{ContainerPort, IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, Image, ImageExt};
 use tokio::runtime::Runtime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio_postgres::{Client, NoTls};
 
 /// The image of PostgreSQL that `dev/images/build` makes; its tag is the version.
@@ -116,6 +117,26 @@ impl Server {
 
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {
         format!("postgresql://{role}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The folder of PostgreSQL's client programs, taken out of the image.
+    pub async fn programs(&self) -> PathBuf {
+        static COPIED: OnceCell<PathBuf> = OnceCell::const_new();
+        let copy = async || {
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let (own, all) =
+                (folder.join(format!("client-{}", std::process::id())), folder.join("client"));
+            let source = format!("{}:/usr/local/pgclient", self.container_id());
+            let mut copy = tokio::process::Command::new("docker");
+            let output = copy.arg("cp").arg(source).arg(&own).output().await.expect("docker cp");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            // Another run may have been faster; its copy is as good.
+            if std::fs::rename(&own, &all).is_err() {
+                std::fs::remove_dir_all(&own).unwrap();
+            }
+            all.join("pgserver/18/bin")
+        };
+        COPIED.get_or_init(copy).await.clone()
     }
 
     pub async fn superuser(&self, database: &str) -> Client {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fresco_core::conformance::{DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, Fixture};
+use fresco_core::conformance::{
+    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Fixture,
+};
 use fresco_core::{
-    DatabaseMetrics, DatabaseSpec, Error, ErrorKind, Fence, Generation, Isolation, PlatformId,
-    Result, TenantDatabase, TenantId,
+    DatabaseMetrics, DatabaseSnapshots, DatabaseSpec, Error, ErrorKind, Fence, Generation,
+    Isolation, PlatformId, Result, TenantDatabase, TenantId,
 };
 use fresco_postgres::{PostgresTenants, PostgresTenantsConfig};
 use secrecy::{ExposeSecret, SecretString};
@@ -26,7 +28,8 @@ impl Tenants {
         let platform = Server::shared(version).await.platform().await;
         // Two platforms that share all that can be shared: only their ids differ.
         let open = || async {
-            let config = config(&platform, PlatformId::new());
+            let programs = platform.server.programs().await;
+            let config = config(&platform, PlatformId::new()).with_programs(programs);
             Arc::new(PostgresTenants::connect(config).await.unwrap())
         };
         let (database, other) = (open().await, open().await);
@@ -174,6 +177,29 @@ impl DatabaseFixture for Tenants {
 impl DatabaseMetricsFixture for Tenants {
     fn metrics(&self) -> Arc<dyn DatabaseMetrics> {
         self.database.clone()
+    }
+}
+
+#[async_trait]
+impl DatabaseSnapshotsFixture for Tenants {
+    fn snapshots(&self) -> Arc<dyn DatabaseSnapshots> {
+        self.database.clone()
+    }
+
+    async fn leftovers(&self) -> Vec<String> {
+        let superuser = self.platform.server.superuser("postgres").await;
+        // The platform is granted the roles that it makes, and owns the databases they work in.
+        let sql = "SELECT DISTINCT r.rolname::text FROM pg_roles r
+                   JOIN pg_auth_members m ON m.roleid = r.oid
+                   JOIN pg_roles p ON p.oid = m.member AND p.rolname = $1
+                   WHERE r.rolname LIKE 'fresco\\_copy\\_%'
+                   UNION ALL
+                   SELECT 'a session in ' || a.datname FROM pg_stat_activity a
+                   JOIN pg_database d ON d.oid = a.datid
+                   JOIN pg_roles p ON p.oid = d.datdba AND p.rolname = $1
+                   WHERE a.usename LIKE 'fresco\\_copy\\_%' OR a.application_name = 'fresco-copy'";
+        let rows = superuser.query(sql, &[&self.platform.name]).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
     }
 }
 

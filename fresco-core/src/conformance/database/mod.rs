@@ -1,23 +1,30 @@
 //! The cases of [`TenantDatabase`] and of its abilities.
 
+mod dump;
 mod ensure;
 mod issue;
 mod look;
 mod metrics;
 mod remove;
+mod restore;
 
 use std::sync::Arc;
 
+pub use dump::*;
 pub use ensure::*;
 pub use issue::*;
 pub use look::*;
 pub use metrics::*;
 pub use remove::*;
+pub use restore::*;
 
-use super::support::done;
-use super::{DatabaseClient, DatabaseFixture};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::support::{done, eventually, soon};
+use super::{DatabaseClient, DatabaseFixture, DatabaseSnapshotsFixture};
 use crate::{
-    Credentials, DatabaseEntry, DatabaseSpec, Fence, Generation, TenantDatabase, TenantId,
+    Credentials, DatabaseCopy, DatabaseEntry, DatabaseSpec, Fence, Generation, Result,
+    TenantDatabase, TenantId,
 };
 
 /// The names of all cases of this port, in order.
@@ -79,4 +86,34 @@ async fn the_one(database: &Arc<dyn TenantDatabase>, tenant: TenantId) -> Databa
     let mut all = listed(database, tenant).await;
     assert_eq!(all.len(), 1, "the tenant should be listed once, but there is {all:?}");
     all.remove(0)
+}
+
+/// A whole copy of the tenant's data.
+async fn copied<F: DatabaseSnapshotsFixture + ?Sized>(fixture: &F, tenant: TenantId) -> Vec<u8> {
+    let copy = done("dump", fixture.snapshots().dump(tenant).await);
+    done("reading the copy", soon("reading the copy", copy.try_concat()).await)
+}
+
+/// Bytes as a stream of several parts.
+fn parts(bytes: &[u8]) -> DatabaseCopy {
+    let size = bytes.len().div_ceil(3).max(1);
+    let parts: Vec<_> = bytes.chunks(size).map(|part| Ok(part.to_vec())).collect();
+    stream::iter(parts).boxed()
+}
+
+async fn restored<F: DatabaseSnapshotsFixture + ?Sized>(
+    fixture: &F,
+    fence: Fence,
+    copy: DatabaseCopy,
+) -> Result<()> {
+    soon("restore", fixture.snapshots().restore(fence, copy)).await
+}
+
+/// Asserts that copying leaves nothing.
+async fn nothing_left<F: DatabaseSnapshotsFixture + ?Sized>(fixture: &F) {
+    eventually("copying should leave nothing behind", async || {
+        let left = fixture.leftovers().await;
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    })
+    .await;
 }
