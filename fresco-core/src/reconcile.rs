@@ -120,12 +120,13 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     found.unknown.dedup();
 
     for instance in &instances {
-        let Some(tenant) = tenants.get(&instance.tenant) else { continue };
-        let own = tenant.state.container.as_ref().is_some_and(|c| c.id == instance.id);
-        if !own && history(shop, tenant.id).await?.first().is_none_or(is_finished) {
+        let known = tenants.get(&instance.tenant);
+        if known.is_some_and(|tenant| !is_own(tenant, instance))
+            && is_surplus(shop, instance).await?
+        {
             let remove = backends.runtime.remove(&instance.id);
             call("runtime.remove", deadline, remove).await?;
-            found.removed.push(tenant.id);
+            found.removed.push(instance.tenant);
         }
     }
     for tenant in tenants.values() {
@@ -136,6 +137,24 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
         }
     }
     Ok(found)
+}
+
+fn is_own(tenant: &Tenant, instance: &Instance) -> bool {
+    tenant.state.container.as_ref().is_some_and(|container| container.id == instance.id)
+}
+
+/// Whether a container that was not the tenant's own a moment ago is nobody's.
+///
+/// An operation that made it may have been finished since: so first, that none is under way, and
+/// after that once more, what the tenant's own is.
+async fn is_surplus(shop: &Shop, instance: &Instance) -> Result<bool> {
+    if !history(shop, instance.tenant).await?.first().is_none_or(is_finished) {
+        return Ok(false);
+    }
+    let query = TenantQuery::one(instance.tenant);
+    let tenants = shop.backends.store.tenants(&query);
+    let page = call("store.tenants", shop.settings.call_deadline, tenants).await?;
+    Ok(page.tenants.first().is_some_and(|tenant| !is_own(tenant, instance)))
 }
 
 /// What it takes to make an active tenant run again: `Start` also makes a container anew whose
