@@ -45,7 +45,7 @@ impl Settings {
         let server = "postgresql://fresco_platform_app:localdev@127.0.0.1:5432";
         Ok(Self {
             store_url: text("DATABASE_URL", &format!("{server}/fresco_platform")),
-            tenants_url: text("TENANT_DATABASE_ADMIN_URL", &format!("{server}/fresco_tenants")),
+            tenants_url: text("TENANT_DATABASE_ADMIN_URL", &format!("{server}/fresco_platform")),
             postgres_port: port("POSTGRES_PORT", "5432")?,
             docker_host: text("DOCKER_HOST", "unix:///var/run/docker.sock"),
             network: text("DOCKER_NETWORK", "fresco-platform-network"),
@@ -63,12 +63,15 @@ impl Settings {
 pub async fn show(orchestrator: &Orchestrator, accepted: &Accepted) -> Result<Operation> {
     let Accepted { tenant, operation } = accepted;
     println!("{} {} ({})", operation.action, tenant.spec.subdomain, tenant.id);
-    let mut shown = 0;
+    let (mut shown, mut told) = (0, String::new());
     let mut events = orchestrator.watch(operation.id, 0).await?;
     while let Some(event) = events.next().await {
         match event? {
             Event::Progress(pull) => println!("    {} {} bytes", pull.detail, pull.bytes),
-            Event::Step { operation, .. } => shown = show_steps(&operation, shown),
+            Event::Step { operation, .. } => {
+                shown = show_steps(&operation, shown);
+                told = show_trouble(&operation, told);
+            }
             Event::Done { operation, .. } => {
                 show_steps(&operation, shown);
                 show_end(&operation);
@@ -98,6 +101,21 @@ fn show_steps(operation: &Operation, shown: usize) -> usize {
         println!("  {sign:<7}{name:<23}{ms:>6} ms  {detail}");
     }
     ended.len().max(shown)
+}
+
+/// Why a step is tried again, or why the operation is stuck; each reason once.
+fn show_trouble(operation: &Operation, told: String) -> String {
+    let running = operation.steps.iter().find(|step| step.status == StepStatus::Running);
+    let retried = running.and_then(|step| Some((step.name, step.detail.as_ref()?)));
+    let trouble = match (&operation.error, retried) {
+        (Some(error), _) if operation.status == OperationStatus::Stuck => format!("stuck: {error}"),
+        (_, Some((step, why))) => format!("{step} is tried again: {why}"),
+        _ => return told,
+    };
+    if trouble != told {
+        println!("  …      {trouble}");
+    }
+    trouble
 }
 
 fn show_end(operation: &Operation) {

@@ -7,19 +7,20 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use fresco_core::conformance::{Example, ExampleApp, Fixture, RuntimeFixture};
+use fresco_core::conformance::{Example, ExampleApp, Fixture, RuntimeFixture, run};
 use fresco_core::{
     AppProfile, ContainerRuntime, CredentialId, Generation, Guarantee, ImageId, ImageRef,
-    InstanceId, InstanceSpec, Limits, LogQuery, PlatformId, Reach, TenantId,
+    InstanceId, InstanceSpec, InstanceState, Limits, LogQuery, PlatformId, Reach, TenantId,
 };
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::ProcessRuntime;
-use crate::container::{Container, Signal};
-use crate::demo::{serve, write_script};
+use super::{serve, write_script};
+use crate::{POLL, ProcessRuntime, UNENFORCED, signal};
 
 fresco_core::runtime_conformance!(Processes::new());
 
@@ -34,45 +35,114 @@ fn serves_when_it_is_an_app() {
 /// What the suite can't ask of every runtime: the program that started a container may be gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_program_finds_what_runs() {
-    let fixture = Processes::new();
-    let spec = fixture.spec("Prints", TenantId::new());
-    let made = fixture.ours.ensure(&spec).await.unwrap();
-    let started = fixture.ours.start(&made.id).await.unwrap();
-    let second = ProcessRuntime::new(fixture.ours.platform, fixture.folder.clone()).unwrap();
-    assert_eq!(second.list(None).await.unwrap(), std::slice::from_ref(&started));
-    assert_eq!(second.start(&made.id).await.unwrap(), started);
-    let answers = async {
-        while second.probe(&made.id, 3000, "/signin").await.unwrap() != Reach::Status(200) {
-            tokio::time::sleep(crate::POLL).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), answers).await.unwrap();
-    let query = LogQuery::last(1000).follow();
-    let log = second.logs(&made.id, &query).await.unwrap();
-    second.stop(&made.id, Duration::from_secs(10)).await.unwrap();
-    assert!(!fixture.ours.find(&made.id).unwrap().runs());
-    // Followed, the log ends with the container.
-    let read = tokio::time::timeout(Duration::from_secs(10), log.try_collect::<Vec<_>>());
-    let lines = read.await.unwrap().unwrap();
-    assert!(lines.iter().any(|line| line.text == "to stdout"), "{lines:?}");
-    fixture.clean_up().await;
+    run(Processes::new(), async |fixture: &Processes| {
+        let spec = fixture.spec("Prints", TenantId::new());
+        let made = fixture.ours.ensure(&spec).await.unwrap();
+        let started = fixture.ours.start(&made.id).await.unwrap();
+        let second = fixture.ours.clone();
+        assert_eq!(second.list(None).await.unwrap(), std::slice::from_ref(&started));
+        assert_eq!(second.start(&made.id).await.unwrap(), started);
+        until(async || {
+            second.probe(&made.id, PORT, "/signin").await.unwrap() == Reach::Status(200)
+        })
+        .await;
+        second.stop(&made.id, GRACE).await.unwrap();
+        assert!(!fixture.ours.find(&made.id).unwrap().instance.is_running());
+    })
+    .await;
 }
 
 /// The number of a process group that is somebody else's by now is not sent a signal.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_process_number_is_left_alone() {
-    let fixture = Processes::new();
-    let made = fixture.ours.ensure(&fixture.spec("Serves", TenantId::new())).await.unwrap();
-    let container = fixture.ours.find(&made.id).unwrap();
-    let mut sleep = Command::new("sleep");
-    let mut stranger = sleep.arg("60").process_group(0).spawn().unwrap();
-    fs::write(container.folder.join("pid"), stranger.id().to_string()).unwrap();
-    let sent = container.signal(Signal::KILL);
-    let runs = stranger.try_wait().unwrap().is_none();
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
-    fixture.clean_up().await;
-    assert!(runs && !sent);
+    run(Processes::new(), async |fixture: &Processes| {
+        let made = fixture.ours.ensure(&fixture.spec("Serves", TenantId::new())).await.unwrap();
+        let container = fixture.ours.find(&made.id).unwrap();
+        let mut sleep = Command::new("sleep");
+        let mut stranger = sleep.arg("60").process_group(0).spawn().unwrap();
+        fs::write(container.folder.join("pid"), stranger.id().to_string()).unwrap();
+        let sent = signal(&container, Signal::KILL);
+        let runs = stranger.try_wait().unwrap().is_none();
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+        assert!(runs && !sent);
+    })
+    .await;
+}
+
+/// An app whose shell was killed beside it still runs, and can be stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_lost_its_shell_is_stopped() {
+    run(Processes::new(), async |fixture: &Processes| {
+        let made = fixture.ours.ensure(&fixture.spec("Serves", TenantId::new())).await.unwrap();
+        fixture.ours.start(&made.id).await.unwrap();
+        let ours = &fixture.ours;
+        until(async || ours.probe(&made.id, PORT, "/signin").await.unwrap() == Reach::Status(200))
+            .await;
+        let shell = fs::read_to_string(ours.find(&made.id).unwrap().folder.join("pid")).unwrap();
+        let shell = Pid::from_raw(shell.trim().parse().unwrap()).unwrap();
+        kill_process(shell, Signal::KILL).unwrap();
+        until(async || !fs::exists(format!("/proc/{shell}")).unwrap()).await;
+        assert!(ours.find(&made.id).unwrap().instance.is_running(), "its app runs on");
+        tokio::time::timeout(SOON, ours.stop(&made.id, GRACE)).await.unwrap().unwrap();
+        let state = ours.find(&made.id).unwrap().instance.state;
+        assert_eq!(state, InstanceState::Exited { code: 137, out_of_memory: false });
+    })
+    .await;
+}
+
+/// Of several calls at the same time each succeeds, and the container runs once.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_at_the_same_time_agree() {
+    run(Processes::new(), async |fixture: &Processes| {
+        let made = fixture.ours.ensure(&fixture.spec("Serves", TenantId::new())).await.unwrap();
+        for _ in 0..8 {
+            let starts = (0..8).map(|_| {
+                let (runtime, id) = (fixture.ours.clone(), made.id.clone());
+                tokio::spawn(async move { runtime.start(&id).await })
+            });
+            for started in join_all(starts.collect::<Vec<_>>()).await {
+                assert!(started.unwrap().unwrap().is_running());
+            }
+            let begun = Instant::now();
+            fixture.ours.stop(&made.id, GRACE).await.unwrap();
+            // However early it comes, the request reaches the app.
+            assert!(begun.elapsed() < GRACE, "it took {:?}", begun.elapsed());
+        }
+        // A second app beside the first would have found their address taken.
+        let lines = fixture.ours.logs(&made.id, &LogQuery::last(1000)).await.unwrap();
+        let lines: Vec<_> = lines.try_collect().await.unwrap();
+        assert!(!lines.iter().any(|line| line.text.contains("in use")), "{lines:?}");
+        let removals = (0..8).map(|_| {
+            let (runtime, id) = (fixture.ours.clone(), made.id.clone());
+            tokio::spawn(async move { runtime.remove(&id).await })
+        });
+        for removed in join_all(removals.collect::<Vec<_>>()).await {
+            removed.unwrap().unwrap();
+        }
+        assert_eq!(fixture.ours.list(None).await.unwrap(), []);
+    })
+    .await;
+}
+
+const GRACE: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
+/// One that hardly anybody listens on at all addresses of the machine.
+const PORT: u16 = 23_917;
+
+async fn until(condition: impl AsyncFn() -> bool) {
+    let met = async {
+        while !condition().await {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(SOON, met).await.unwrap();
+}
+
+fn app() -> AppProfile {
+    let mut app = AppProfile::generic();
+    app.port = PORT;
+    app
 }
 
 struct Processes {
@@ -84,11 +154,14 @@ struct Processes {
 impl Processes {
     fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("fresco-test-{}", PlatformId::new()));
-        let runtime = || ProcessRuntime::new(PlatformId::new(), folder.clone()).unwrap();
-        let (ours, other) = (runtime(), runtime());
+        let (images, containers) = (folder.join("images"), folder.join("containers"));
+        fs::create_dir_all(&images).unwrap();
+        fs::create_dir_all(&containers).unwrap();
+        let ours = ProcessRuntime { platform: PlatformId::new(), images, containers };
+        let other = ProcessRuntime { platform: PlatformId::new(), ..ours.clone() };
         let program = std::env::current_exe().unwrap();
         let serve = format!(
-            "SERVES=1 exec '{}' --exact fixture::serves_when_it_is_an_app --nocapture",
+            "SERVES=1 exec '{}' --exact demo::fixture::serves_when_it_is_an_app --nocapture",
             program.display()
         );
         for (name, script) in [
@@ -99,21 +172,21 @@ impl Processes {
             ("ExitsAtBoot", "exit 3".to_owned()),
             ("Prints", format!("echo to stdout; echo to stderr >&2\n{serve}")),
         ] {
-            write_script(&folder.join("images").join(name), &script).unwrap();
+            write_script(&ours.images.join(name), &script).unwrap();
         }
         Self { folder, ours, other }
     }
 
     fn spec(&self, image: &str, tenant: TenantId) -> InstanceSpec {
-        let app = AppProfile::generic();
-        let image = ImageId::new(self.folder.join("images").join(image).to_str().unwrap());
+        let app = app();
+        let image = ImageId::new(self.ours.images.join(image).to_str().unwrap());
         let (generation, credential) = (Generation::new(1), CredentialId::new());
         let (subdomain, limits) = ("case".parse().unwrap(), Limits::for_app(&app));
         InstanceSpec::new(tenant, subdomain, generation, credential, image, app, limits)
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join("containers").join(name)
+        self.ours.containers.join(name)
     }
 }
 
@@ -140,7 +213,7 @@ impl RuntimeFixture for Processes {
     }
 
     fn app(&self) -> AppProfile {
-        AppProfile::generic()
+        app()
     }
 
     fn example(&self, app: ExampleApp) -> Example {
@@ -161,7 +234,7 @@ impl RuntimeFixture for Processes {
     }
 
     fn unenforced(&self) -> Vec<Guarantee> {
-        crate::UNENFORCED.into()
+        UNENFORCED.into()
     }
 
     fn shortest_grace(&self) -> Duration {
@@ -177,12 +250,10 @@ impl RuntimeFixture for Processes {
     }
 
     async fn make_surplus(&self, tenant: TenantId) {
-        let spec = self.spec("second", tenant);
-        Container::make(self.path("surplus"), self.ours.platform, &spec).unwrap();
+        self.ours.make(self.path("surplus"), &self.spec("second", tenant)).unwrap();
     }
 
     async fn environment_of(&self, instance: &InstanceId) -> BTreeMap<String, String> {
-        let environment = self.ours.find(instance).unwrap().environment;
-        environment.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+        self.ours.find(instance).unwrap().environment.into_iter().collect()
     }
 }

@@ -297,15 +297,20 @@ impl Operation {
                 self.error = Some(failure.clone());
             }
             Change::Succeeded => {
-                self.status = OperationStatus::Success;
-                self.error = None;
-                self.finished_at = Some(now);
+                self.finish(OperationStatus::Success, None, now);
             }
             Change::Failed(failure) => {
-                self.status = OperationStatus::Failed;
-                self.error = Some(failure.clone());
-                self.finished_at = Some(now);
+                self.finish(OperationStatus::Failed, Some(failure.clone()), now);
             }
+        }
+    }
+
+    fn finish(&mut self, status: OperationStatus, error: Option<Failure>, now: DateTime<Utc>) {
+        (self.status, self.error, self.finished_at) = (status, error, Some(now));
+        // The owner's variables may be secrets. What is finished needs them no more, and is kept.
+        self.target.spec.environment.clear();
+        if let Some(previous) = &mut self.previous {
+            previous.spec.environment.clear();
         }
     }
 

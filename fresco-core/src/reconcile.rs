@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::backends::call;
@@ -70,7 +70,14 @@ async fn keep_on(shop: &Shop, interval: Duration) {
             }
             let next = next_event(events.as_mut());
             match tokio::time::timeout(interval, next).await {
-                Ok(true) => tokio::time::sleep(shop.settings.poll_interval).await,
+                Ok(true) => {
+                    tokio::time::sleep(shop.settings.poll_interval).await;
+                    // One comparison answers all that happened until now.
+                    while let Some(Some(Some(Ok(_)))) =
+                        events.as_mut().map(|events| events.next().now_or_never())
+                    {
+                    }
+                }
                 // The events ended: subscribe again, but not in a hurry.
                 Ok(false) => {
                     tokio::time::sleep(shop.settings.work_interval).await;
@@ -125,14 +132,23 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
             && is_surplus(shop, instance).await?
         {
             let remove = backends.runtime.remove(&instance.id);
-            call("runtime.remove", deadline, remove).await?;
-            found.removed.push(instance.tenant);
+            // One that can't be removed now must not keep the others from being mended.
+            match call("runtime.remove", deadline, remove).await {
+                Ok(()) => found.removed.push(instance.tenant),
+                Err(error) => {
+                    tracing::warn!(tenant = %instance.tenant, error = %error.chain(), "could not remove a surplus container");
+                }
+            }
         }
     }
     for tenant in tenants.values() {
         if let Some(action) = needed(tenant, &instances) {
-            if repair(shop, tenant, action, page.at).await? {
-                found.repairs.push((tenant.id, action));
+            match repair(shop, tenant, action, page.at).await {
+                Ok(true) => found.repairs.push((tenant.id, action)),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(tenant = %tenant.id, error = %error.chain(), "could not ask for a repair");
+                }
             }
         }
     }
@@ -157,14 +173,22 @@ async fn is_surplus(shop: &Shop, instance: &Instance) -> Result<bool> {
     Ok(page.tenants.first().is_some_and(|tenant| !is_own(tenant, instance)))
 }
 
-/// What it takes to make an active tenant run again: `Start` also makes a container anew whose
-/// own is gone.
+/// What it takes to make a tenant be as it should: `Start` also makes a container anew whose own is
+/// gone.
 fn needed(tenant: &Tenant, instances: &[Instance]) -> Option<Action> {
-    let should_run = tenant.state.status == TenantStatus::Active
-        && tenant.state.desired == DesiredState::Running;
+    // A start that failed is tried again, ever more rarely: what it failed of may have passed.
+    let once_ran = tenant.state.status == TenantStatus::Active
+        || (tenant.state.status == TenantStatus::Error && tenant.state.first_active_at.is_some());
+    let should_run = once_ran && tenant.state.desired == DesiredState::Running;
     let own = tenant.state.container.as_ref()?;
     let runs = instances.iter().any(|i| i.id == own.id && i.is_running());
-    (should_run && !runs).then_some(Action::Start)
+    let should_rest = tenant.state.status == TenantStatus::Stopped
+        && tenant.state.desired == DesiredState::Stopped;
+    match runs {
+        false if should_run => Some(Action::Start),
+        true if should_rest => Some(Action::Stop),
+        _ => None,
+    }
 }
 
 /// Asks for a repair, unless something is under way or it was repaired a moment ago.
@@ -206,7 +230,8 @@ fn is_finished(operation: &Operation) -> bool {
 fn rested(history: &[Operation], now: DateTime<Utc>) -> bool {
     let own = history
         .iter()
-        .take_while(|o| o.actor == Actor::System && o.action == Action::Start)
+        .take_while(|o| o.actor == Actor::System)
+        .take_while(|o| matches!(o.action, Action::Start | Action::Stop))
         .take_while(|o| now - o.created_at < REPAIR_MEMORY);
     let ended: Vec<_> = own.filter_map(|o| o.finished_at).collect();
     let Some(last) = ended.first() else { return true };

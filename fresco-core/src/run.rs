@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backends::{Backends, call};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Generation;
-use crate::operation::{Change, Failure, Operation, Target};
+use crate::operation::{Change, Failure, Operation, OperationStatus, Target};
 use crate::settings::Settings;
 use crate::stage::{Direction, Stage};
 use crate::step::{Action, Step};
@@ -39,6 +39,9 @@ pub(crate) struct Run<'a> {
     pub(crate) tenant: TenantState,
     /// The operation as it was last written.
     operation: Operation,
+    /// Whether it was stuck and nothing has come of it since: then each try is one try, and tells
+    /// only what is new, however long it goes on.
+    stuck: bool,
     cancel: &'a CancellationToken,
     pub(crate) deadline: Instant,
 }
@@ -60,6 +63,7 @@ impl<'a> Run<'a> {
             stage: lease.stage.clone(),
             tenant: lease.tenant.state.clone(),
             operation: lease.operation.clone(),
+            stuck: lease.operation.status == OperationStatus::Stuck,
             cancel,
             deadline: Instant::now() + lease.remaining,
         }
@@ -96,9 +100,11 @@ impl<'a> Run<'a> {
                 self.tenant.status = status;
             }
             let direction = self.stage.direction;
-            self.record(Some(Change::StepStarted(direction, step))).await?;
+            let started = Change::StepStarted(direction, step);
+            self.record((!self.stuck).then_some(started)).await?;
             match self.try_step(step).await? {
                 Ok(detail) => {
+                    self.stuck = false;
                     self.stage = self.stage.advanced(action);
                     if self.restored() {
                         self.tenant.status = TenantStatus::Active;
@@ -109,7 +115,7 @@ impl<'a> Run<'a> {
                 Err(None) => return Ok(Ended::Later(Duration::ZERO)),
                 Err(Some(error)) => {
                     let failure = self.failure(step, &error).await;
-                    if let Some(ended) = self.give_up(step, failure).await? {
+                    if let Some(ended) = self.give_up(step, failure, error.is_retryable()).await? {
                         return Ok(ended);
                     }
                 }
@@ -140,7 +146,7 @@ impl<'a> Run<'a> {
                 return Err(error);
             }
             let late = Instant::now() + pause >= end;
-            if !error.is_retryable() || late {
+            if !error.is_retryable() || late || self.stuck {
                 return Ok(Err(Some(error)));
             }
             tracing::warn!(
@@ -179,7 +185,12 @@ impl<'a> Run<'a> {
     }
 
     /// A step failed for good: begin to take back, or leave it for later.
-    async fn give_up(&mut self, step: Step, failure: Failure) -> Result<Option<Ended>> {
+    async fn give_up(
+        &mut self,
+        step: Step,
+        failure: Failure,
+        may_pass: bool,
+    ) -> Result<Option<Ended>> {
         tracing::warn!(
             tenant = %self.lease.tenant.id, action = %self.action(), step = %step,
             error = %failure.message, "a step failed"
@@ -191,15 +202,19 @@ impl<'a> Run<'a> {
             self.record(Some(Change::StepFailed(direction, step, failure))).await?;
             return Ok(None);
         }
-        // The version before a failed update does not come up either: that is an end, not a thing
-        // to repeat for ever. The tenant is in error, its data is kept.
-        if matches!(step, Step::Ready | Step::Route) && self.stage.direction == Direction::Undo {
+        // The version before a failed update does not come up either, or can't be made again (its
+        // image is gone): that is an end, not a thing to repeat for ever. The tenant is in error,
+        // its data is kept.
+        let hopeless = matches!(step, Step::Ready | Step::Route)
+            || (self.action() == Action::Update && !may_pass);
+        if hopeless && self.stage.direction == Direction::Undo {
             self.stage.next = None;
             self.tenant.status = TenantStatus::Error;
             self.record(Some(Change::StepFailed(Direction::Undo, step, failure))).await?;
             return Ok(None);
         }
-        self.record(Some(Change::Stuck(failure))).await?;
+        let known = self.stuck && self.operation.error.as_ref() == Some(&failure);
+        self.record((!known).then_some(Change::Stuck(failure))).await?;
         Ok(Some(Ended::Later(self.settings.stuck_retry)))
     }
 
@@ -224,15 +239,24 @@ impl<'a> Run<'a> {
                 Change::Failed(failure)
             }
         };
-        let made_new = matches!(self.action(), Action::Create | Action::Update);
-        let spec =
-            (change == Change::Succeeded && made_new).then(|| self.operation.target.spec.clone());
-        if spec.is_some() {
+        let succeeded = change == Change::Succeeded;
+        let mut spec = self.lease.operation.target.spec.clone();
+        if self.action() == Action::Destroy {
+            // The tombstone is kept for ever; the owner's variables may be secrets.
+            spec.environment.clear();
+        }
+        // What a failed create was to make is what a restart creates.
+        let takes_over = match self.action() {
+            Action::Create | Action::Destroy => true,
+            Action::Update => succeeded,
+            Action::Start | Action::Stop | Action::Restart => false,
+        };
+        if succeeded && matches!(self.action(), Action::Create | Action::Update) {
             // Until now the tenant's image was the one before, which a failed update goes back to.
             self.tenant.image.clone_from(&self.stage.image);
         }
         let mut entry = Entry::new(self.stage.clone(), self.tenant.clone()).with_change(change);
-        entry.spec = spec;
+        entry.spec = takes_over.then_some(spec);
         self.write(&entry).await
     }
 

@@ -117,8 +117,24 @@ const RESERVED: &[&str] = &[
 /// # Ok::<(), fresco_core::SubdomainError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Stored", into = "String")]
 pub struct Subdomain(String);
+
+/// A subdomain as it was stored: it was allowed then, and a name that was reserved since must not
+/// make its tenant unreadable.
+#[derive(Deserialize)]
+struct Stored(String);
+
+impl TryFrom<Stored> for Subdomain {
+    type Error = SubdomainError;
+
+    fn try_from(Stored(text): Stored) -> Result<Self, SubdomainError> {
+        match text.parse() {
+            Err(SubdomainError::Reserved) => Ok(Self(text)),
+            parsed => parsed,
+        }
+    }
+}
 
 /// Why a text is not a [`Subdomain`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -19,6 +19,9 @@ use crate::run::{Ended, Run};
 use crate::settings::Settings;
 use crate::store::{Lease, LeaseTerms};
 
+/// The pause before a task that panicked is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
 /// What all workers of a program share.
 #[derive(Debug)]
 pub(crate) struct Shop {
@@ -42,9 +45,11 @@ impl Workers {
         let cancel = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for _ in 0..shop.settings.workers {
-            tasks.spawn(work(shop.clone(), cancel.clone()));
+            let (shop, token) = (shop.clone(), cancel.clone());
+            tasks.spawn(again(cancel.clone(), move || work(shop.clone(), token.clone())));
         }
-        tasks.spawn(reconcile::keep(shop.clone(), cancel.clone()));
+        let (shop, token) = (shop.clone(), cancel.clone());
+        tasks.spawn(again(cancel.clone(), move || reconcile::keep(shop.clone(), token.clone())));
         Self { tasks, cancel }
     }
 
@@ -53,6 +58,17 @@ impl Workers {
     pub async fn shutdown(mut self) {
         self.cancel.cancel();
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Runs a task until it ends by itself. A panic, of a backend most likely, must not end it for good.
+async fn again<F: Future<Output = ()>>(cancel: CancellationToken, task: impl Fn() -> F) {
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        tracing::error!("a task of the platform panicked; it is started again");
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(RESTART_PAUSE) => {}
+        }
     }
 }
 

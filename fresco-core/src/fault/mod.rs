@@ -160,11 +160,14 @@ impl FaultPlan {
         }
     }
 
-    /// Lets the calls take effect that come late.
-    pub async fn come_late(&self) {
-        for Late(effect) in self.state(|state| std::mem::take(&mut state.late)) {
+    /// Lets the calls take effect that come late; tells whether there were any.
+    pub async fn come_late(&self) -> bool {
+        let late = self.state(|state| std::mem::take(&mut state.late));
+        let any = !late.is_empty();
+        for Late(effect) in late {
             effect.await;
         }
+        any
     }
 
     fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {

@@ -18,6 +18,8 @@ use crate::step::Step;
 
 /// Log lines that a failure keeps.
 const LOG_TAIL: u32 = 20;
+/// Characters that it keeps of each.
+const LOG_LINE: usize = 1_000;
 
 /// Takes down what the step sees before its first effect. True when there is something to store.
 pub(crate) async fn intend(run: &mut Run<'_>, step: Step) -> Result<bool> {
@@ -54,10 +56,20 @@ pub(crate) async fn log_tail(run: &Run<'_>) -> Vec<String> {
     let deadline = run.settings.call_deadline;
     let read = async {
         let lines = run.backends.runtime.logs(&container.id, &LogQuery::last(LOG_TAIL)).await?;
-        let texts = lines.filter_map(|line| std::future::ready(line.ok().map(|line| line.text)));
+        let texts =
+            lines.filter_map(|line| std::future::ready(line.ok().map(|line| cut(line.text))));
         Ok(texts.collect().await)
     };
     call("runtime.logs", deadline, read).await.unwrap_or_default()
+}
+
+/// The beginning of a line: what is stored with every event must stay small.
+fn cut(mut line: String) -> String {
+    if let Some((end, _)) = line.char_indices().nth(LOG_LINE) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
 }
 
 impl Run<'_> {

@@ -7,8 +7,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::router::RouteState;
 use crate::run::{Detail, Run};
 use crate::stage::{Direction, Intent};
+use crate::step::Action;
 
 pub(super) async fn withdraw(run: &mut Run<'_>) -> Result<Detail> {
+    if ran_before(run) {
+        return Ok(Some("kept: it ran before".into()));
+    }
     let withdraw = run.backends.router.withdraw(run.tenant_id());
     call("router.withdraw", run.settings.call_deadline, withdraw).await?;
     Ok(None)
@@ -16,6 +20,9 @@ pub(super) async fn withdraw(run: &mut Run<'_>) -> Result<Detail> {
 
 /// Stops every container of the tenant, and waits until the proxy no longer leads to it.
 pub(super) async fn stop(run: &mut Run<'_>) -> Result<Detail> {
+    if ran_before(run) {
+        return Ok(Some("kept: it ran before".into()));
+    }
     let grace = run.target().spec.app.stop_grace();
     for instance in run.instances().await? {
         let stop = run.backends.runtime.stop(&instance.id, grace);
@@ -23,6 +30,13 @@ pub(super) async fn stop(run: &mut Run<'_>) -> Result<Detail> {
     }
     until_unreachable(run).await?;
     Ok(None)
+}
+
+/// Whether a start is taken back that found its container running: there is nothing to take back.
+fn ran_before(run: &Run<'_>) -> bool {
+    run.action() == Action::Start
+        && run.stage.direction == Direction::Undo
+        && run.stage.container == Some(Intent::Keep)
 }
 
 pub(super) async fn remove_container(run: &mut Run<'_>) -> Result<Detail> {

@@ -14,6 +14,7 @@ use crate::server::Server;
 /// version.
 pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> Result<i32> {
     let client = server.connect().await?;
+    refuse_shared_admin(&client, config).await?;
     let row = client
         .query_one(
             "SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
@@ -106,4 +107,19 @@ async fn schema_database(client: &Client, server: &Server, name: &str) -> Result
         inside.batch_execute("REVOKE ALL ON SCHEMA public FROM PUBLIC").await.mapped()?;
     }
     Ok(())
+}
+
+/// The lock and the memory of a tenant's generation are in the URL's database, and tenants may not
+/// come there; besides, one lock can't be taken there twice.
+async fn refuse_shared_admin(client: &Client, config: &PostgresTenantsConfig) -> Result<()> {
+    let row = client.query_one("SELECT current_database()::text", &[]).await.mapped()?;
+    let database: String = row.get(0);
+    if database != config.schema_database {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Invalid,
+        "the tenants' administration needs another database than the one for tenants' schemas: let its URL end in the platform's own database",
+    )
+    .with("database", database))
 }
