@@ -147,7 +147,7 @@ async fn a_removal_ends_a_copy(tenants: &Tenants) {
     let (tenant, client) = tenants.tenant().await;
     // More than fits into any buffer on the way, and can't be made smaller.
     let sql = "CREATE TABLE large AS SELECT gen_random_uuid() AS a, gen_random_uuid() AS b
-               FROM generate_series(1, 100000)";
+               FROM generate_series(1, 600000)";
     client.batch_execute(sql).await.unwrap();
     let mut copy = tenants.database.dump(tenant).await.unwrap();
     assert!(!copy.next().await.unwrap().unwrap().is_empty());

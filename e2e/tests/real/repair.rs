@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use fresco_core::{Isolation, Tenant, TenantStatus};
+use fresco_core::{Action, Isolation, OperationStatus, Tenant, TenantStatus};
 use fresco_e2e::{Stack, World};
 
 pub(crate) async fn container_removed_by_hand(stack: &Stack) {
@@ -25,15 +25,13 @@ async fn by_hand(stack: &Stack, command: &[&str]) {
     docker(command, &container(&tenant));
     // The interval is longer than this waits: it is the runtime's event that leads to the repair.
     world
-        .until("the tenant answers again", async || world.get(&tenant, "/whoami").await.0 == 200)
-        .await;
-    assert_eq!(world.whoami(&tenant).await["visits"], 1, "its data");
-    world
-        .until("the repair has ended", async || {
+        .until("the platform has repaired it", async || {
             let operations = world.orchestrator.operations(tenant.id, 1).await.unwrap();
-            operations[0].status.is_finished()
+            let repair = &operations[0];
+            repair.action == Action::Start && repair.status == OperationStatus::Success
         })
         .await;
+    assert_eq!(world.whoami(&tenant).await["visits"], 1, "its data");
     assert_eq!(world.tenant(tenant.id).await.state.status, TenantStatus::Active);
     world.destroyed(tenant.id).await;
     workers.shutdown().await;
