@@ -194,7 +194,8 @@ async fn a_statement_of_a_dead_client_changes_nothing(tenants: &Tenants) {
     inside.batch_execute("BEGIN; LOCK TABLE pg_namespace IN SHARE MODE").await.unwrap();
     let watcher = tenants.platform.server.superuser("postgres").await;
     let stuck = "SELECT count(*) FROM pg_stat_activity
-                 WHERE usename = $1 AND wait_event_type = 'Lock' AND query LIKE '%GRANT%'";
+                 WHERE usename = $1 AND wait_event_type = 'Lock' AND wait_event = 'relation'
+                   AND query LIKE '%GRANT%'";
     let stuck = async || {
         let row = watcher.query_one(stuck, &[&tenants.platform.name]).await.unwrap();
         row.get::<_, i64>(0)
