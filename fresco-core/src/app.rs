@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::database::Credentials;
+use crate::environment::EnvName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::subdomain::Subdomain;
-use crate::tenant::EnvName;
 
 /// How a tenant's data is kept apart. Fixed when the tenant is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -161,6 +161,12 @@ impl Error {
         self.0.operation
     }
 
+    /// What is known of this key: the value that [`Error::with`] was given first.
+    #[must_use]
+    pub fn context(&self, key: &str) -> Option<&str> {
+        self.0.context.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str())
+    }
+
     /// Whether trying again can help. It follows from the kind unless it was set.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

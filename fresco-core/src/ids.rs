@@ -200,7 +200,23 @@ pub mod labels {
     pub const CREDENTIAL: &str = "fresco.credential";
 }
 
-/// The owner of a tenant. The core never looks inside; an embedding program decides what it is.
+/// The most bytes of a name that an embedding program chooses: an index of a store must hold it.
+const LONGEST_NAME: usize = 256;
+
+/// Checks a name that an embedding program chose: it must fit into every store.
+///
+/// # Errors
+/// `Invalid`, naming whose name it is.
+pub(crate) fn check_name(whose: &str, name: &str) -> Result<(), Error> {
+    if name.len() > LONGEST_NAME || name.contains('\0') {
+        let what = format!("{whose} has at most {LONGEST_NAME} bytes and no NUL");
+        return Err(Error::new(ErrorKind::Invalid, what));
+    }
+    Ok(())
+}
+
+/// The owner of a tenant: at most 256 bytes without a NUL, else a spec with it is `Invalid`. The core
+/// never looks inside; an embedding program decides what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OwnerId(String);
@@ -215,6 +231,10 @@ impl OwnerId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        check_name("the name of an owner", &self.0)
     }
 }
 

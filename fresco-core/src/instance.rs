@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::app::AppProfile;
+use crate::environment::EnvName;
 use crate::ids::{CredentialId, Generation, ImageId, InstanceId, TenantId};
 use crate::subdomain::Subdomain;
-use crate::tenant::{EnvName, Limits};
+use crate::tenant::Limits;
 
 /// A hash of everything non-secret that a container is made from, and of the issue of credentials
 /// that it received. A container is replaced only when it differs.

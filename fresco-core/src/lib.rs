@@ -10,6 +10,7 @@ mod backends;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod database;
+mod environment;
 mod error;
 #[cfg(feature = "fault")]
 pub mod fault;
@@ -42,6 +43,7 @@ pub use database::{
     Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
     DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
 };
+pub use environment::{EnvName, EnvValue};
 pub use error::{Error, ErrorKind, Result};
 pub use health::Health;
 pub use ids::{
@@ -68,7 +70,6 @@ pub use step::{Action, Step};
 pub use store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};
 pub use subdomain::{Hostname, Subdomain, SubdomainError};
 pub use tenant::{
-    ContainerRef, DesiredState, EnvName, EnvValue, Limits, Tenant, TenantSpec, TenantState,
-    TenantStatus,
+    ContainerRef, DesiredState, Limits, Tenant, TenantSpec, TenantState, TenantStatus,
 };
 pub use worker::Workers;

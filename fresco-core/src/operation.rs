@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::ids::{ImageId, OperationId, TenantId};
+use crate::ids::{ImageId, OperationId, TenantId, check_name};
 use crate::image::{ImageSource, PullProgress};
 use crate::stage::Direction;
 use crate::step::{Action, Step};
 use crate::tenant::TenantSpec;
 
-/// Who asked for an operation.
+/// Who asked for an operation; a name has at most 256 bytes without a NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", content = "id", rename_all = "snake_case")]
 pub enum Actor {
@@ -22,6 +22,15 @@ pub enum Actor {
     Key(String),
     /// The platform itself.
     System,
+}
+
+impl Actor {
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        match self {
+            Self::User(id) | Self::Key(id) => check_name("the name of an actor", id),
+            Self::System => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Actor {

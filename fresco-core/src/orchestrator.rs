@@ -50,15 +50,10 @@ impl OrchestratorBuilder {
     /// Builds the orchestrator, once the store answers.
     ///
     /// # Errors
-    /// `Invalid` when settings contradict each other; the store's own error when it can't be used.
+    /// `Invalid`, naming every setting that can't be; the store's own error when it can't be used.
     pub async fn build(self) -> Result<Orchestrator> {
         let Self { backends, settings } = self;
-        if settings.lease_margin >= settings.lease_ttl {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "lease_margin must be shorter than lease_ttl: else no worker may ever begin",
-            ));
-        }
+        settings.validate()?;
         check(&backends, &settings).await?;
         let shop = Shop { backends, settings, work: tokio::sync::Notify::new() };
         Ok(Orchestrator { shop: Arc::new(shop) })
@@ -92,10 +87,11 @@ impl Orchestrator {
     /// Asks for a new tenant. Asking again with the same id is asking once.
     ///
     /// # Errors
-    /// `Invalid` for a spec that can't be, `Unsupported` for an isolation that the database does
+    /// `Invalid` for a spec or an actor that can't be, `Unsupported` for an isolation that the database does
     /// not have, `Conflict` for a subdomain that is taken.
     pub async fn deploy(&self, id: TenantId, spec: TenantSpec, actor: Actor) -> Result<Accepted> {
         spec.validate()?;
+        actor.validate()?;
         self.check_isolation(spec.isolation)?;
         let target = Target { spec: spec.clone(), image: None };
         let new = NewOperation { id: OperationId::new(), action: Action::Create, actor, target };
@@ -127,7 +123,7 @@ impl Orchestrator {
     ///
     /// # Errors
     /// `NotFound` for an unknown or destroyed tenant; `Conflict` while another operation is
-    /// unfinished.
+    /// unfinished; `Invalid` for an actor that can't be.
     pub async fn restart_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
         self.request(id, actor, Action::Restart, Ok).await
     }
@@ -164,7 +160,7 @@ impl Orchestrator {
     /// operation is unfinished.
     ///
     /// # Errors
-    /// `NotFound` for an unknown or destroyed tenant.
+    /// `NotFound` for an unknown or destroyed tenant; `Invalid` for an actor that can't be.
     pub async fn destroy_tenant(&self, id: TenantId, actor: Actor) -> Result<Accepted> {
         self.request(id, actor, Action::Destroy, Ok).await
     }
@@ -176,6 +172,7 @@ impl Orchestrator {
         action: Action,
         change: impl FnOnce(Target) -> Result<Target>,
     ) -> Result<Accepted> {
+        actor.validate()?;
         let tenant = self.tenant(id).await?;
         if tenant.state.status == TenantStatus::Destroyed {
             return Err(
@@ -217,12 +214,14 @@ impl Orchestrator {
         })
     }
 
-    /// Tenants, newest first.
+    /// Tenants, newest first. Asking for what no tenant can have (a subdomain with a blank in it, an
+    /// owner with a NUL) finds none.
     ///
     /// # Errors
     /// The store's own.
     pub async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage> {
-        let tenants = self.backends().store.tenants(query);
+        let query = query.askable();
+        let tenants = self.backends().store.tenants(&query);
         call("store.tenants", self.settings().call_deadline, tenants).await
     }
 

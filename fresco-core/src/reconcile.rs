@@ -1,16 +1,17 @@
 //! Compares what runs with what the store says, and mends the difference.
 //!
 //! A tenant is only ever changed by an operation, so a repair never races one. Containers are
-//! listed before the store is read: whatever is listed and not known afterwards is really surplus.
-//! What belongs to a tenant that the store never knew is reported and left alone: a wrong setting
-//! must not empty a machine.
+//! listed before the store is read, so what is listed and not known afterwards is nobody's. But an
+//! operation may have gone on in between: before anything is removed or repaired, that tenant is
+//! looked at once more. What belongs to a tenant that the store never knew is reported and left
+//! alone: a wrong setting must not empty a machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, Fuse};
 use futures_util::{FutureExt, StreamExt};
 use tokio_util::sync::CancellationToken;
 
@@ -54,13 +55,13 @@ pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
     }
 }
 
+/// What a runtime tells; fused, since it may end at any time and is asked again after that.
+type Events = Fuse<BoxStream<'static, Result<RuntimeEvent>>>;
+
 async fn keep_on(shop: &Shop, interval: Duration) {
     loop {
         // Subscribed before the comparison: what happens after it is not missed.
-        let mut events = match &shop.backends.runtime_events {
-            Some(events) => events.watch().await.ok(),
-            None => None,
-        };
+        let mut events = subscribe(shop).await;
         loop {
             match once(shop).await {
                 Ok(found) => report(&found),
@@ -90,9 +91,21 @@ async fn keep_on(shop: &Shop, interval: Duration) {
     }
 }
 
+/// The runtime's events; `None` when it has none, or does not give them now.
+async fn subscribe(shop: &Shop) -> Option<Events> {
+    let watch = shop.backends.runtime_events.as_ref()?.watch();
+    match call("runtime.watch", shop.settings.call_deadline, watch).await {
+        Ok(events) => Some(events.fuse()),
+        Err(error) => {
+            tracing::warn!(error = %error.chain(), "the runtime does not tell what happens; only looking now and then");
+            None
+        }
+    }
+}
+
 /// Waits until something happens to a container; false once the events ended. Without events it
 /// waits for ever.
-async fn next_event(events: Option<&mut BoxStream<'static, Result<RuntimeEvent>>>) -> bool {
+async fn next_event(events: Option<&mut Events>) -> bool {
     match events {
         Some(events) => matches!(events.next().await, Some(Ok(_))),
         None => std::future::pending().await,
@@ -116,15 +129,20 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     let (backends, deadline) = (&shop.backends, shop.settings.call_deadline);
     let instances = call("runtime.list", deadline, backends.runtime.list(None)).await?;
     let databases = call("database.list", deadline, backends.database.list(None)).await?;
-    let query = TenantQuery { destroyed: true, ..TenantQuery::all() };
-    let page = call("store.tenants", deadline, backends.store.tenants(&query)).await?;
-    let tenants: BTreeMap<_, _> = page.tenants.into_iter().map(|t| (t.id, t)).collect();
+    // Tombstones grow for ever: they are read one by one, where something is left of them.
+    let live = TenantQuery::all();
+    let live = call("store.tenants", deadline, backends.store.tenants(&live)).await?;
+    let mut tenants: BTreeMap<_, _> = live.tenants.into_iter().map(|t| (t.id, t)).collect();
 
     let mut found = Reconciliation::default();
     let owners = instances.iter().map(|i| i.tenant).chain(databases.iter().map(|d| d.tenant));
-    found.unknown = owners.filter(|id| !tenants.contains_key(id)).collect();
-    found.unknown.sort_unstable();
-    found.unknown.dedup();
+    let others: BTreeSet<_> = owners.filter(|id| !tenants.contains_key(id)).collect();
+    for id in others {
+        match tenant(shop, id).await? {
+            Some(tombstone) => drop(tenants.insert(id, tombstone)),
+            None => found.unknown.push(id),
+        }
+    }
 
     for instance in &instances {
         let known = tenants.get(&instance.tenant);
@@ -142,10 +160,10 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
         }
     }
     for tenant in tenants.values() {
-        if let Some(action) = needed(tenant, &instances) {
-            match repair(shop, tenant, action, page.at).await {
-                Ok(true) => found.repairs.push((tenant.id, action)),
-                Ok(false) => {}
+        if needed(tenant, &instances).is_some() {
+            match repair(shop, tenant, live.at).await {
+                Ok(Some(action)) => found.repairs.push((tenant.id, action)),
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(tenant = %tenant.id, error = %error.chain(), "could not ask for a repair");
                 }
@@ -167,10 +185,8 @@ async fn is_surplus(shop: &Shop, instance: &Instance) -> Result<bool> {
     if !history(shop, instance.tenant).await?.first().is_none_or(is_finished) {
         return Ok(false);
     }
-    let query = TenantQuery::one(instance.tenant);
-    let tenants = shop.backends.store.tenants(&query);
-    let page = call("store.tenants", shop.settings.call_deadline, tenants).await?;
-    Ok(page.tenants.first().is_some_and(|tenant| !is_own(tenant, instance)))
+    let tenant = tenant(shop, instance.tenant).await?;
+    Ok(tenant.is_some_and(|tenant| !is_own(&tenant, instance)))
 }
 
 /// What it takes to make a tenant be as it should: `Start` also makes a container anew whose own is
@@ -192,11 +208,23 @@ fn needed(tenant: &Tenant, instances: &[Instance]) -> Option<Action> {
 }
 
 /// Asks for a repair, unless something is under way or it was repaired a moment ago.
-async fn repair(shop: &Shop, tenant: &Tenant, action: Action, now: DateTime<Utc>) -> Result<bool> {
-    let history = history(shop, tenant.id).await?;
+///
+/// What was seen may be older than an operation that has ended since. So the tenant is looked at
+/// again, and only what is needed then is asked for. That sight is whole: nothing is under way, its
+/// generation tells that nothing began since `seen`, and the request tells that nothing did until
+/// it was accepted.
+async fn repair(shop: &Shop, seen: &Tenant, now: DateTime<Utc>) -> Result<Option<Action>> {
+    let history = history(shop, seen.id).await?;
     if !history.first().is_none_or(is_finished) || !rested(&history, now) {
-        return Ok(false);
+        return Ok(None);
     }
+    let tenant = tenant(shop, seen.id).await?;
+    let Some(tenant) = tenant.filter(|tenant| tenant.generation == seen.generation) else {
+        return Ok(None);
+    };
+    let list = shop.backends.runtime.list(Some(tenant.id));
+    let instances = call("runtime.list", shop.settings.call_deadline, list).await?;
+    let Some(action) = needed(&tenant, &instances) else { return Ok(None) };
     let operation = NewOperation {
         id: OperationId::new(),
         action,
@@ -207,14 +235,20 @@ async fn repair(shop: &Shop, tenant: &Tenant, action: Action, now: DateTime<Utc>
     match call("store.request", shop.settings.call_deadline, request).await {
         Ok(_) => {
             shop.work.notify_one();
-            Ok(true)
+            Ok(Some(action))
         }
         // Somebody was faster; the next comparison sees what came of it.
-        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
-            Ok(false)
-        }
+        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The tenant as it is now; `None` if the store never knew it.
+async fn tenant(shop: &Shop, id: TenantId) -> Result<Option<Tenant>> {
+    let query = TenantQuery::one(id);
+    let tenants = shop.backends.store.tenants(&query);
+    let page = call("store.tenants", shop.settings.call_deadline, tenants).await?;
+    Ok(page.tenants.into_iter().next())
 }
 
 async fn history(shop: &Shop, tenant: TenantId) -> Result<Vec<Operation>> {

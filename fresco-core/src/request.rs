@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::database::DatabaseEntry;
+use crate::environment::{EnvName, EnvValue};
 use crate::image::ImageRef;
 use crate::instance::Instance;
 use crate::operation::Operation;
 use crate::router::RouteEntry;
-use crate::tenant::{EnvName, EnvValue, Limits, Tenant};
+use crate::tenant::{Limits, Tenant};
 
 /// A request that was accepted: it will end.
 #[derive(Clone, Debug, PartialEq, Eq)]

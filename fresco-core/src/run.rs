@@ -3,6 +3,10 @@
 //! Each turn: the step's beginning is stored, then what it saw (its intent), then its effect takes
 //! place, then its result is stored. A crash at any point leaves the stored stage of the turn, and
 //! the next worker repeats the step; every step can be run twice.
+//!
+//! A call may take longer than the lease lasts: an image takes minutes. Its deadline is its own; the
+//! [worker](crate::worker) renews the lease meanwhile, and drops the whole walk, call and all, when
+//! it can't. So nothing is begun, and nothing is waited for, on a lease that may have ended.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The port to what must survive a restart: tenants, operations, leases and events.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -129,6 +130,17 @@ impl TenantQuery {
         Self { id: Some(id), ..Self::default() }
     }
 
+    /// The same query in words that every store understands: PostgreSQL knows no NUL, and refuses
+    /// the whole query for one. What no tenant can have becomes a search that finds none.
+    pub(crate) fn askable(&self) -> Cow<'_, Self> {
+        let owner = self.owner.as_ref().is_none_or(|owner| owner.validate().is_ok());
+        let search = self.search.as_ref().is_none_or(|text| Subdomain::may_contain(text));
+        if owner && search {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self { owner: None, search: Some(" ".to_owned()), ..self.clone() })
+    }
+
     /// Whether this query asks for this tenant, apart from offset and limit.
     #[must_use]
     pub fn matches(&self, tenant: &Tenant) -> bool {
@@ -158,6 +170,11 @@ pub struct TenantPage {
 ///
 /// All times are by the store's own clock. Every write of a worker is fenced: it takes effect only
 /// while the tenant's generation is the lease's, else it is `LeaseLost` and changes nothing.
+///
+/// Nothing is deleted. A destroyed tenant stays as a tombstone, so that what is left of it elsewhere
+/// is known; its operations and their events stay with it, as its history. The engine keeps each
+/// operation small: tries end with its budget, and one that is stuck writes no event for failing as
+/// before.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The id of the platform, made at the first call and the same ever after.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 
+/// The most characters of a subdomain, as of every label of a host name.
+const LONGEST: usize = 63;
+
 /// Names that a platform or its users' mail and tools need for themselves.
 const RESERVED: &[&str] = &[
     "about",
@@ -163,13 +166,18 @@ impl Subdomain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether there can be a subdomain with this text in it.
+    pub(crate) fn may_contain(text: &str) -> bool {
+        text.len() <= LONGEST && has_only_label_characters(text)
+    }
 }
 
 impl FromStr for Subdomain {
     type Err = SubdomainError;
 
     fn from_str(text: &str) -> Result<Self, SubdomainError> {
-        if !(3..=63).contains(&text.len()) {
+        if !(3..=LONGEST).contains(&text.len()) {
             return Err(SubdomainError::Length);
         }
         check_label(text)?;
@@ -186,9 +194,13 @@ impl FromStr for Subdomain {
     }
 }
 
+fn has_only_label_characters(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 /// One label of a host name, as far as its characters go.
 fn check_label(text: &str) -> Result<(), SubdomainError> {
-    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+    if !has_only_label_characters(text) {
         return Err(SubdomainError::Character);
     }
     if text.starts_with('-') || text.ends_with('-') {
@@ -249,7 +261,7 @@ impl FromStr for Hostname {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let labels_fit =
-            text.split('.').all(|l| (1..=63).contains(&l.len()) && check_label(l).is_ok());
+            text.split('.').all(|l| (1..=LONGEST).contains(&l.len()) && check_label(l).is_ok());
         // A subdomain of 63 letters and a dot must still fit before a base domain; the whole name
         // has 253 at most.
         if text.is_empty() || text.len() > 253 || !labels_fit {

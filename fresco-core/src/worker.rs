@@ -1,5 +1,11 @@
 //! Workers: each takes a lease, walks the operation, keeps the lease alive meanwhile, and hands it
 //! back at shutdown.
+//!
+//! A worker begins no effect once the lease that it last asked for may have ended: the walk is
+//! dropped `lease_margin` before that, in the middle of a call if need be. Calls that take longer
+//! than a lease (fetching an image, removing data, ending a slow app) are fine as long as the lease
+//! is renewed under them. What a dropped call still brings about is a late effect like any other,
+//! and refused by the fence or mended by the next worker.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

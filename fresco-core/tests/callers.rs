@@ -9,10 +9,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fresco_core::memory::MemoryWorld;
 use fresco_core::{
-    Actor, AppProfile, ContainerRuntime, CredentialId, Error, ErrorKind, Generation, Health,
-    ImageId, ImageSource, Instance, InstanceId, InstanceSpec, LogLine, LogQuery, OperationStatus,
-    Orchestrator, OwnerId, ProgressSink, Reach, Result, Revision, TenantId, TenantSpec,
+    Action, Actor, AppProfile, ContainerRuntime, CredentialId, Entry, Error, ErrorKind, Event,
+    Generation, Health, ImageId, ImageSource, Instance, InstanceId, InstanceSpec, Lease,
+    LeaseTerms, LogLine, LogQuery, NewOperation, Operation, OperationId, OperationStatus,
+    Orchestrator, OwnerId, PlatformId, ProgressSink, PullProgress, Reach, Result, Revision, Store,
+    Target, Tenant, TenantId, TenantPage, TenantQuery, TenantSpec, WorkerId,
 };
+use futures_util::FutureExt;
 use futures_util::stream::BoxStream;
 use mockall::mock;
 
@@ -34,6 +37,47 @@ mock! {
         ) -> Result<BoxStream<'static, Result<LogLine>>>;
         async fn probe(&self, instance: &InstanceId, port: u16, path: &str) -> Result<Reach>;
         async fn health(&self) -> Result<Health>;
+    }
+}
+
+mock! {
+    Store {}
+
+    #[async_trait]
+    impl Store for Store {
+        async fn platform(&self) -> Result<PlatformId>;
+        async fn create(
+            &self,
+            tenant: TenantId,
+            spec: &TenantSpec,
+            operation: &NewOperation,
+        ) -> Result<(Tenant, Operation)>;
+        async fn request(
+            &self,
+            tenant: TenantId,
+            seen: Generation,
+            operation: &NewOperation,
+        ) -> Result<Operation>;
+        async fn lease(&self, worker: WorkerId, terms: &LeaseTerms) -> Result<Option<Lease>>;
+        async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<()>;
+        async fn record(&self, lease: &Lease, entry: &Entry) -> Result<Operation>;
+        async fn release(&self, lease: &Lease, retry_after: Duration) -> Result<()>;
+        async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage>;
+        async fn operation(&self, id: OperationId) -> Result<Operation>;
+        async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>>;
+        async fn events(
+            &self,
+            operation: OperationId,
+            after: u64,
+        ) -> Result<BoxStream<'static, Result<Event>>>;
+        async fn announce(&self, operation: OperationId, progress: &PullProgress) -> Result<()>;
+        async fn health(&self) -> Result<Health>;
+    }
+}
+
+impl fmt::Debug for MockStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MockStore")
     }
 }
 
@@ -124,4 +168,43 @@ async fn a_backend_that_panics_ends_no_worker_and_the_operation_is_given_up() {
     assert_eq!(operation.status, OperationStatus::Failed);
     let error = operation.error.unwrap();
     assert!(error.message.contains("again and again"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_is_never_asked_for_what_no_tenant_can_have() {
+    let world = MemoryWorld::new();
+    let all = world.store();
+    let target = Target { spec: spec(), image: None };
+    let (id, action) = (OperationId::new(), Action::Create);
+    let create = NewOperation { id, action, actor: Actor::System, target };
+    all.create(TenantId::new(), &spec(), &create).await.unwrap();
+    let mut store = MockStore::new();
+    store.expect_platform().returning(|| Ok(PlatformId::new()));
+    // As PostgreSQL does: a NUL is refused, wherever it stands. Whatever else is asked for, the
+    // world's own store answers.
+    store.expect_tenants().returning(move |query| {
+        let owner = query.owner.as_ref().map(OwnerId::as_str).unwrap_or_default();
+        let search = query.search.as_deref().unwrap_or_default();
+        if owner.contains('\0') || search.contains('\0') {
+            return Err(Error::new(ErrorKind::Internal, "invalid byte sequence"));
+        }
+        all.tenants(query).now_or_never().expect("a store in memory answers at once")
+    });
+    let mut backends = world.backends();
+    backends.store = Arc::new(store);
+    let builder = Orchestrator::builder(backends, "example.org".parse().unwrap());
+    let orchestrator = builder.build().await.unwrap();
+    for (search, owner, expected) in [
+        (Some("y-st"), Some("alice"), 1),
+        (Some("my\0study"), None, 0),
+        (Some("my study"), Some("alice"), 0),
+        (None, Some("ali\0ce"), 0),
+        (Some("my-study"), Some("\0"), 0),
+    ] {
+        let mut query = TenantQuery::all();
+        query.search = search.map(str::to_owned);
+        query.owner = owner.map(OwnerId::new);
+        let page = orchestrator.tenants(&query).await.unwrap();
+        assert_eq!((page.total, page.tenants.len()), (expected, expected as usize), "{query:?}");
+    }
 }

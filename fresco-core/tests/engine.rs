@@ -196,6 +196,24 @@ async fn an_update_that_fails_goes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_that_an_update_goes_back_to_has_its_whole_boot_time() {
+    // Enough for one version that takes its time, not for one that fails and one that takes it.
+    let budget = Duration::from_secs(200);
+    let platform = Platform::with(|settings| settings.operation_budget = budget).await;
+    platform.app("slow:1", MemoryApp::slow(Duration::from_secs(150)));
+    platform.app("bad:1", MemoryApp::never_ready());
+    let create = platform.deploy("slow:1", Isolation::Schema).await;
+    assert_eq!(platform.end(&create).await.status, OperationStatus::Success);
+    let (id, begun) = (create.tenant.id, tokio::time::Instant::now());
+    let update = Update::image("bad:1".parse().unwrap());
+    let update = platform.orchestrator.update_tenant(id, update, Actor::System).await.unwrap();
+    let error = platform.end(&update).await.error.unwrap();
+    assert!(begun.elapsed() > budget, "the new version should have used up the time");
+    assert!(error.message.contains("previous version runs again"), "{error}");
+    assert_eq!(platform.status(id).await, TenantStatus::Active);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_update_of_a_stopped_tenant_whose_image_is_missing_leaves_it_stopped() {
     let platform = Platform::new().await;
     let id = platform.active().await;

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use async_trait::async_trait;
+use fresco_core::fault::{Call, Fault, FaultPlan, wrap};
 use fresco_core::memory::{MemoryApp, MemoryRuntime, MemoryWorld};
 use fresco_core::*;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 fn spec(subdomain: &str, image: &str) -> TenantSpec {
     TenantSpec::new(
@@ -44,7 +46,17 @@ struct Wrapped {
     panic_list: Arc<AtomicBool>,
     dead_probe: Arc<AtomicBool>,
     no_image: Arc<AtomicBool>,
+    endless_image: Arc<AtomicBool>,
+    /// How many calls that were under way have been dropped.
+    dropped: Arc<AtomicU32>,
     lists: Arc<AtomicU32>,
+}
+/// Counts when it is dropped.
+struct Dropped(Arc<AtomicU32>);
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 impl Wrapped {
     fn new(inner: MemoryRuntime) -> Self {
@@ -55,6 +67,8 @@ impl Wrapped {
             panic_list: Default::default(),
             dead_probe: Default::default(),
             no_image: Default::default(),
+            endless_image: Default::default(),
+            dropped: Default::default(),
             lists: Default::default(),
         }
     }
@@ -62,6 +76,10 @@ impl Wrapped {
 #[async_trait]
 impl ContainerRuntime for Wrapped {
     async fn prepare(&self, image: &ImageSource, progress: &ProgressSink) -> Result<ImageId> {
+        if self.endless_image.load(Ordering::SeqCst) {
+            let _guard = Dropped(self.dropped.clone());
+            std::future::pending::<()>().await;
+        }
         if self.no_image.load(Ordering::SeqCst) && matches!(image, ImageSource::Pinned(..)) {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -324,4 +342,36 @@ async fn a_tombstone_holds_no_secret() {
         t.contains("hunter2"),
         ops.matches("hunter2").count()
     );
+}
+
+/// A call that takes longer than the lease goes on while the lease is renewed, and is dropped before
+/// the lease ends once it can't be: when the store refuses to answer, and when it never answers.
+#[tokio::test(start_paused = true)]
+async fn a_long_call_is_dropped_when_the_lease_can_not_be_renewed() {
+    // Five renewals, one each third of 25 s, hold a lease for longer than it lasts.
+    let away = Fault::FailBefore(ErrorKind::Unavailable);
+    for (renewed, fault) in [(5, away), (5, Fault::Hang), (0, away)] {
+        let world = MemoryWorld::new();
+        let (b, w) = wrapped(&world);
+        let step = Some((Direction::Forward, Step::Image));
+        let renewals =
+            (renewed..1000).map(|nth| (Call { method: "store.renew", step, nth }, fault));
+        let plan = FaultPlan::with(renewals);
+        let o = orch(wrap(&b, &plan), |_| {}).await;
+        let (ttl, margin) = (o.settings().lease_ttl, o.settings().lease_margin);
+        w.endless_image.store(true, Ordering::SeqCst);
+        let _workers = o.start();
+        let begun = Instant::now();
+        o.deploy(TenantId::new(), spec("study-1", "memory/app:1"), Actor::System).await.unwrap();
+        let dropped = async {
+            while w.dropped.load(Ordering::SeqCst) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(3600), dropped).await.expect("it is dropped");
+        let end = (ttl - margin) / 3 * renewed + ttl;
+        let (took, slack) = (begun.elapsed(), Duration::from_millis(500));
+        assert!(took + slack > end - margin, "{fault}: {took:?}, the lease ends at {end:?}");
+        assert!(took < end - margin + slack, "{fault}: {took:?}, the lease ends at {end:?}");
+    }
 }

@@ -12,11 +12,12 @@ use super::clock::{Clock, after};
 use super::images::Images;
 use super::server::{Server, SessionId};
 use crate::app::AppProfile;
+use crate::environment::EnvName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CredentialId, Generation, ImageId, InstanceId, PlatformId, TenantId};
 use crate::instance::{Endpoint, Instance, InstanceState, Revision};
 use crate::runtime::{LogLine, LogStream, RuntimeEvent, RuntimeEventKind};
-use crate::tenant::{EnvName, Limits};
+use crate::tenant::Limits;
 
 /// Events that a slow listener may lag behind.
 const EVENTS: usize = 1024;
