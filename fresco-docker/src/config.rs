@@ -26,6 +26,7 @@ pub struct DockerConfig {
     pub(crate) call_timeout: Duration,
     pub(crate) probe_timeout: Duration,
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) reserved: Option<(u32, f64)>,
 }
 
 impl DockerConfig {
@@ -47,6 +48,7 @@ impl DockerConfig {
             call_timeout: Duration::from_secs(60),
             probe_timeout: Duration::from_secs(3),
             labels: BTreeMap::new(),
+            reserved: None,
         }
     }
 
@@ -99,6 +101,15 @@ impl DockerConfig {
     #[must_use]
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// The same engine, keeping this much for each container when the machine runs short of it:
+    /// memory in MB (or the container's limit, if that is less), CPUs in cores, against the other
+    /// containers. Without it, containers share alike.
+    #[must_use]
+    pub fn reserve(mut self, memory_mb: u32, cpus: f64) -> Self {
+        self.reserved = Some((memory_mb, cpus));
         self
     }
 

@@ -311,10 +311,12 @@ impl RuntimeResize for DockerRuntime {
     async fn resize(&self, instance: &InstanceId, limits: &Limits) -> Result<()> {
         let resize = async {
             let container = self.known(instance).await?;
-            let limits = LimitValues::of(limits);
+            let limits = LimitValues::of(limits, &self.config);
             let body = ContainerUpdateBody {
                 memory: Some(limits.memory),
                 memory_swap: Some(limits.memory),
+                memory_reservation: limits.memory_reservation,
+                cpu_shares: limits.cpu_shares,
                 nano_cpus: Some(limits.nano_cpus),
                 pids_limit: Some(limits.pids),
                 ..Default::default()

@@ -71,7 +71,7 @@ fn scratch_options(scratch: &Scratch, user: Option<&str>) -> String {
 }
 
 fn host_config(spec: &InstanceSpec, user: Option<&str>, config: &DockerConfig) -> HostConfig {
-    let limits = LimitValues::of(&spec.limits);
+    let limits = LimitValues::of(&spec.limits, config);
     HostConfig {
         // An init process passes signals on and reaps children; without one a stop takes its
         // whole grace.
@@ -79,6 +79,8 @@ fn host_config(spec: &InstanceSpec, user: Option<&str>, config: &DockerConfig) -
         memory: Some(limits.memory),
         // Equal to the memory: no swap.
         memory_swap: Some(limits.memory),
+        memory_reservation: limits.memory_reservation,
+        cpu_shares: limits.cpu_shares,
         nano_cpus: Some(limits.nano_cpus),
         pids_limit: Some(limits.pids),
         cap_drop: Some(vec!["ALL".into()]),
@@ -118,12 +120,20 @@ pub(crate) struct LimitValues {
     pub(crate) memory: i64,
     pub(crate) nano_cpus: i64,
     pub(crate) pids: i64,
+    /// What is kept for the container when memory runs short.
+    pub(crate) memory_reservation: Option<i64>,
+    /// Its weight when CPUs run short; 1024 stands for one core.
+    pub(crate) cpu_shares: Option<i64>,
 }
 
 impl LimitValues {
-    pub(crate) fn of(limits: &Limits) -> Self {
+    pub(crate) fn of(limits: &Limits, config: &DockerConfig) -> Self {
+        let memory = limits.memory_bytes().cast_signed();
+        let reserved = config.reserved;
         Self {
-            memory: limits.memory_bytes().cast_signed(),
+            memory_reservation: reserved.map(|(mb, _)| memory.min(i64::from(mb) * 1024 * 1024)),
+            cpu_shares: reserved.map(|(_, cpus)| (limits.cpus.min(cpus) * 1024.0).max(2.0) as i64),
+            memory,
             // A float's cast saturates, and Docker refuses what no machine has.
             nano_cpus: (limits.cpus * 1e9).round() as i64,
             pids: limits.pids.into(),
@@ -172,6 +182,17 @@ mod tests {
         assert_eq!(host.memory_swap, host.memory);
         assert_eq!(host.nano_cpus, Some(100_000_000));
         assert_eq!(host.pids_limit, Some(77));
+    }
+
+    #[test]
+    fn what_is_reserved_is_never_more_than_the_limit() {
+        let config = DockerConfig::new(PlatformId::new()).reserve(128, 0.05);
+        let host = create_body(&spec(), None, &config).host_config.unwrap();
+        assert_eq!(host.memory_reservation, Some(128 * 1024 * 1024));
+        assert_eq!(host.cpu_shares, Some(51));
+        let host = create_body(&spec(), None, &config.reserve(4096, 2.0)).host_config.unwrap();
+        assert_eq!(host.memory_reservation, host.memory);
+        assert_eq!(host.cpu_shares, Some(102));
     }
 
     #[test]

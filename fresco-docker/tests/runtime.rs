@@ -55,6 +55,8 @@ async fn what_docker_made_is_what_the_spec_says() {
         assert_eq!(host.init, Some(true));
         assert_eq!(host.memory, Some(96 << 20));
         assert_eq!(host.memory_swap, Some(96 << 20));
+        assert_eq!(host.memory_reservation, Some(80 << 20));
+        assert_eq!(host.cpu_shares, Some(256));
         assert_eq!(host.nano_cpus, Some(300_000_000));
         assert_eq!(host.pids_limit, Some(70));
         assert_eq!(host.cap_drop, Some(vec!["ALL".into()]));

@@ -141,7 +141,7 @@ pub fn docker() -> Docker {
 }
 
 pub fn config(platform: PlatformId, run: &str, network: &str) -> DockerConfig {
-    DockerConfig::new(platform).network(network).label(TEST_LABEL, run)
+    DockerConfig::new(platform).network(network).label(TEST_LABEL, run).reserve(80, 0.25)
 }
 
 pub fn spec(image: ImageId, environment: &[(&str, &str)]) -> InstanceSpec {
