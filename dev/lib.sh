@@ -6,6 +6,8 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 STATE=$ROOT/target/dev
+# dockerd, modprobe and usermod lie where not every user looks.
+PATH=$PATH:/usr/sbin:/sbin
 mkdir -p "$STATE"
 
 say() { printf '==> %s\n' "$*" >&2; }
@@ -25,6 +27,18 @@ as_root() {
 	fi
 }
 
+# from_dotenv NAME…: exports each that has no value in the environment and one in .env. Not sourced: the file
+# is no shell script.
+from_dotenv() {
+	local name value
+	[ -f "$ROOT/.env" ] || return 0
+	for name in "$@"; do
+		[ -z "${!name:-}" ] || continue
+		value=$(sed -nE "s/^(export +)?$name=//p" "$ROOT/.env" | tail -n 1 | sed -E "s/ +#.*//; s/ *\$//; s/^([\"'])(.*)\\1\$/\\2/")
+		[ -z "$value" ] || export "$name=$value"
+	done
+}
+
 # wait_for SECONDS COMMAND…: repeats the command until it succeeds; fails when the time is over.
 wait_for() {
 	local deadline=$((SECONDS + $1))
@@ -37,19 +51,21 @@ wait_for() {
 
 # ---------------------------------------------------------------- packages
 
-apt_install() {
+apt_update() {
 	command -v apt-get >/dev/null ||
 		die "these are missing and there is no apt-get here to install them: $*. Install them by hand and run this again."
-	say "installing packages: $*"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >"$STATE/apt.log" 2>&1 ||
+		die "apt-get update failed: $(tail -n 5 "$STATE/apt.log")"
+}
+
+apt_install() {
 	local log=$STATE/apt.log
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >"$log" 2>&1 ||
-		die "apt-get update failed: $(tail -n 5 "$log")"
+	apt_update "$@"
+	say "installing packages: $*"
 	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l \
 		apt-get install -y -qq --no-install-recommends "$@" >>"$log" 2>&1 ||
 		die "apt-get install $* failed, the whole log is $log: $(tail -n 15 "$log")"
 }
-
-has_package() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
 
 # ensure_tools WHAT=PACKAGE…: installs the package of every WHAT that is missing. WHAT is a command,
 # an absolute path, or `pip` (the module of python3).
@@ -60,7 +76,7 @@ ensure_tools() {
 		case $what in
 		/*) [ -e "$what" ] && continue ;;
 		pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
-		*) command -v "$what" >/dev/null || [ -x "/usr/sbin/$what" ] && continue ;;
+		*) command -v "$what" >/dev/null && continue ;;
 		esac
 		missing+=("$package")
 	done
@@ -127,7 +143,7 @@ reach_docker() {
 
 install_docker() {
 	local packages=()
-	if ! command -v dockerd >/dev/null && ! [ -x /usr/sbin/dockerd ]; then
+	if ! command -v dockerd >/dev/null; then
 		packages+=(docker.io iptables ca-certificates)
 		# With AppArmor in the kernel the engine can start no container without its parser.
 		[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] && packages+=(apparmor)
@@ -135,6 +151,28 @@ install_docker() {
 	fi
 	# Newer Debian and Ubuntu pack the client apart.
 	command -v docker >/dev/null || apt_install docker-cli
+}
+
+# Compose as the docker client's plugin, or as a program of its own.
+compose() {
+	if docker compose version >/dev/null 2>&1; then
+		docker compose "$@"
+	else
+		docker-compose "$@"
+	fi
+}
+
+# Docker's own packages, Ubuntu and Debian give it different names; not all have every one.
+ensure_compose() {
+	local package
+	! docker compose version >/dev/null 2>&1 && ! command -v docker-compose >/dev/null || return 0
+	apt_update docker-compose
+	for package in docker-compose-plugin docker-compose-v2 docker-compose; do
+		apt-cache show "$package" >/dev/null 2>&1 || continue
+		apt_install "$package"
+		return 0
+	done
+	die "Docker Compose is missing and no package of it is known here: install it by hand and run this again"
 }
 
 start_docker() {
@@ -156,8 +194,29 @@ join_docker_group() {
 		say "adding $(id -un) to the group docker (who is in it controls this machine as root)"
 		as_root usermod -aG docker "$(id -un)"
 	fi
+	ensure_tools sg=login
 	export FRESCO_DEV_IN_GROUP=1
 	exec sg docker -c "$(printf '%q ' "$@")"
+}
+
+# The path of the engine's socket.
+docker_socket() {
+	case ${DOCKER_HOST:-unix:///var/run/docker.sock} in
+	unix://*) local socket=${DOCKER_HOST:-unix:///var/run/docker.sock} && echo "${socket#unix://}" ;;
+	*) die "this needs a Docker Engine on this machine, but DOCKER_HOST is $DOCKER_HOST" ;;
+	esac
+}
+
+# obtainable IMAGE STANDIN: IMAGE when it is here or its registry answers the engine within 5 s, else STANDIN.
+obtainable() {
+	local socket
+	socket=$(docker_socket)
+	if docker image inspect "$1" >/dev/null 2>&1 ||
+		curl -fsS --max-time 5 --unix-socket "$socket" "http://docker/distribution/$1/json" >/dev/null 2>&1; then
+		echo "$1"
+	else
+		echo "$2"
+	fi
 }
 
 # ---------------------------------------------------------------- Docker: things by label
@@ -186,8 +245,15 @@ sweep_tests() {
 
 # ---------------------------------------------------------------- ports
 
-# listeners PORT: who listens on it, one line each, with the program where we may see it.
-listeners() { as_root ss -Hltnp "sport = :$1" 2>/dev/null || ss -Hltn "sport = :$1"; }
+# listeners PORT: who listens on it, one line each, with the program where we may see it. A name is
+# worth no question for a password.
+listeners() {
+	if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then
+		sudo -n ss -Hltnp "sport = :$1"
+	else
+		ss -Hltnp "sport = :$1"
+	fi
+}
 
 # A port of 127.0.0.1 that nobody listens on now.
 free_port() {

@@ -50,10 +50,11 @@ done
 cp "$(command -v setpriv)" "$root/usr/bin/setpriv"
 cp -a /usr/lib/locale/C.utf8 "$root/usr/lib/locale/"
 
-# Every library of this machine that one of the programs loads, at the path where the loader looks.
+# Every library of this machine that one of the programs loads, at the path where the loader looks. ldd
+# fails on a static program, which busybox usually is.
 libraries() {
-	find "$root/usr/local" "$root/usr/bin" -type f \( -perm /111 -o -name '*.so*' \) -print0 |
-		LD_LIBRARY_PATH=$root/usr/local/pgsql/lib xargs -0 ldd 2>/dev/null
+	find "$root/usr/local" "$root/usr/bin" "$root/bin" -type f \( -perm /111 -o -name '*.so*' \) -print0 |
+		LD_LIBRARY_PATH=$root/usr/local/pgsql/lib xargs -0 ldd 2>/dev/null || true
 }
 unknown=$(libraries | grep 'not found' | sort -u || true)
 [ -z "$unknown" ] || die "PostgreSQL $version needs libraries that are not on this machine: $unknown"
