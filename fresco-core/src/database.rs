@@ -90,7 +90,8 @@ impl DatabaseEntry {
 pub struct DatabaseActivity {
     /// Now.
     pub now: DateTime<Utc>,
-    /// When the newest of the role's open sessions began; `None` without a session.
+    /// When the newest of the role's open sessions began or, where a pool keeps sessions open, was
+    /// last asked something; `None` without a session.
     pub newest_session: Option<DateTime<Utc>>,
     /// Open sessions.
     pub sessions: u32,

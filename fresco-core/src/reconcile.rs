@@ -138,24 +138,26 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     let owners = instances.iter().map(|i| i.tenant).chain(databases.iter().map(|d| d.tenant));
     let others: BTreeSet<_> = owners.filter(|id| !tenants.contains_key(id)).collect();
     for id in others {
-        match tenant(shop, id).await? {
-            Some(tombstone) => drop(tenants.insert(id, tombstone)),
-            None => found.unknown.push(id),
+        match tenant(shop, id).await {
+            Ok(Some(tombstone)) => drop(tenants.insert(id, tombstone)),
+            Ok(None) => found.unknown.push(id),
+            Err(error) => {
+                tracing::warn!(tenant = %id, error = %error.chain(), "could not look up whose this is; left alone");
+            }
         }
     }
 
+    // What can't be looked at or mended now must not keep the others from being mended.
     for instance in &instances {
         let known = tenants.get(&instance.tenant);
-        if known.is_some_and(|tenant| !is_own(tenant, instance))
-            && is_surplus(shop, instance).await?
-        {
-            let remove = backends.runtime.remove(&instance.id);
-            // One that can't be removed now must not keep the others from being mended.
-            match call("runtime.remove", deadline, remove).await {
-                Ok(()) => found.removed.push(instance.tenant),
-                Err(error) => {
-                    tracing::warn!(tenant = %instance.tenant, error = %error.chain(), "could not remove a surplus container");
-                }
+        if known.is_none_or(|tenant| is_own(tenant, instance)) {
+            continue;
+        }
+        match remove_surplus(shop, instance).await {
+            Ok(true) => found.removed.push(instance.tenant),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(tenant = %instance.tenant, error = %error.chain(), "could not remove a container that seems surplus");
             }
         }
     }
@@ -175,6 +177,16 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
 
 fn is_own(tenant: &Tenant, instance: &Instance) -> bool {
     tenant.state.container.as_ref().is_some_and(|container| container.id == instance.id)
+}
+
+/// Removes a container, if it is nobody's.
+async fn remove_surplus(shop: &Shop, instance: &Instance) -> Result<bool> {
+    if !is_surplus(shop, instance).await? {
+        return Ok(false);
+    }
+    let remove = shop.backends.runtime.remove(&instance.id);
+    call("runtime.remove", shop.settings.call_deadline, remove).await?;
+    Ok(true)
 }
 
 /// Whether a container that was not the tenant's own a moment ago is nobody's.

@@ -106,3 +106,27 @@ async fn an_operation_that_began_while_a_repair_was_considered_is_not_repaired()
     ends_well(&scene.orchestrator, newest.id).await;
     scene.assert_runs(id).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_tenant_that_cannot_be_read_does_not_keep_others_from_being_mended() {
+    let scene = Scene::new().await;
+    let (bad, gone, good) = (
+        scene.active("unreadable").await,
+        scene.active("destroyed").await,
+        scene.active("my-study").await,
+    );
+    let destroy = scene.orchestrator.destroy_tenant(gone, user()).await.unwrap();
+    ends_well(&scene.orchestrator, destroy.operation.id).await;
+    scene.world.outsider().add_surplus(bad).unwrap();
+    scene.world.outsider().add_surplus(gone).unwrap();
+    scene.world.outsider().crash(good, 1);
+    for unreadable in [bad, gone] {
+        *scene.store.unreadable.lock().unwrap() = Some(unreadable);
+        let found = scene.reconcile().await;
+        assert!(!found.removed.contains(&unreadable), "{found:?}");
+        assert_eq!(found.unknown, []);
+        assert_eq!(found.removed.len(), 1, "the other's surplus went: {found:?}");
+        scene.world.outsider().add_surplus(if unreadable == bad { gone } else { bad }).unwrap();
+    }
+    assert_eq!(scene.orchestrator.operations(good, 1).await.unwrap()[0].action, Action::Start);
+}

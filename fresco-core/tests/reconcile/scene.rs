@@ -109,6 +109,16 @@ pub(crate) struct Watched {
     pub(crate) read: Meanwhile,
     pub(crate) asked: Meanwhile,
     pub(crate) tenants: Arc<AtomicUsize>,
+    /// A tenant of which the store can read nothing.
+    pub(crate) unreadable: Arc<Mutex<Option<TenantId>>>,
+}
+
+impl Watched {
+    fn check(&self, tenant: TenantId) -> Result<()> {
+        let unreadable = *self.unreadable.lock().unwrap() == Some(tenant);
+        let error = || Error::new(ErrorKind::Internal, "a row that can't be read");
+        if unreadable { Err(error()) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
@@ -145,6 +155,7 @@ impl Store for Watched {
         self.inner.release(lease, retry_after).await
     }
     async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage> {
+        query.id.map_or(Ok(()), |id| self.check(id))?;
         let page = self.inner.tenants(query).await?;
         self.tenants.fetch_add(page.tenants.len(), Ordering::SeqCst);
         if query.id.is_none() {
@@ -156,6 +167,7 @@ impl Store for Watched {
         self.inner.operation(id).await
     }
     async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
+        self.check(tenant)?;
         let operations = self.inner.operations(tenant, limit).await;
         self.asked.happen().await;
         operations
@@ -205,6 +217,7 @@ impl Scene {
             read: Meanwhile::default(),
             asked: Meanwhile::default(),
             tenants: Arc::default(),
+            unreadable: Arc::default(),
         };
         let (database, router) = (world.database(), world.router());
         let backends = more(Backends::new(store.clone(), runtime.clone(), database, router));
