@@ -40,9 +40,11 @@
 mod close;
 mod errors;
 mod migrations;
+mod report;
 mod server;
 mod store;
 mod tenants;
 
+pub use report::PostgresReport;
 pub use store::{PostgresStore, PostgresStoreConfig};
 pub use tenants::{PostgresTenants, PostgresTenantsConfig};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use fresco_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret, SecretString};
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{ChannelBinding, Host, SslMode};
 use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Socket};
 
@@ -35,22 +35,15 @@ pub(crate) struct Limits {
 impl Server {
     /// The server of this URL.
     pub(crate) fn parse(url: &SecretString, name: &str, limits: Limits) -> Result<Self> {
-        // The parser's own words may quote a part of the URL, and with it a part of the password.
-        let invalid = || {
-            Error::new(
-                ErrorKind::Invalid,
-                "this is no PostgreSQL URL; it looks like postgresql://role:password@host:5432/database, with special characters of the password in percent-encoding",
-            )
-        };
-        let mut config: Config = url.expose_secret().parse().map_err(|_| invalid())?;
+        let mut config: Config = url.expose_secret().parse().map_err(|e| unusable(&e))?;
         if config.get_hosts().is_empty() {
             return Err(invalid());
         }
         if config.get_ssl_mode() == SslMode::Require {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "connections to PostgreSQL are made without TLS; take sslmode=require out of the URL, and reach the server over loopback, a Unix socket or a private network",
-            ));
+            return Err(without_tls("sslmode=require"));
+        }
+        if config.get_channel_binding() == ChannelBinding::Require {
+            return Err(without_tls("channel_binding=require"));
         }
         config
             .application_name(name)
@@ -162,6 +155,54 @@ impl Server {
     }
 }
 
+/// Options of other programs' URLs that ask for TLS, or are of no use without it.
+const TLS_OPTIONS: [&str; 10] = [
+    "sslcert",
+    "sslcertmode",
+    "sslcompression",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslpassword",
+    "sslrootcert",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+];
+
+/// What is wrong with a URL that the driver can't parse. Its own words may quote a part of the URL,
+/// and with it a part of the password, so only names that are known here are said.
+fn unusable(error: &tokio_postgres::Error) -> Error {
+    let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let quoted = |text: &str| Some(words.strip_prefix(text)?.strip_suffix('`')?.to_owned());
+    if let Some(name) = quoted("invalid value for option `") {
+        return match name.as_str() {
+            "sslmode" => without_tls("sslmode"),
+            _ => Error::new(
+                ErrorKind::Invalid,
+                "an option in the URL of PostgreSQL has a value that is not supported; correct it, or take it out",
+            )
+            .with("option", name),
+        };
+    }
+    let tls = quoted("unknown option `").filter(|name| TLS_OPTIONS.contains(&name.as_str()));
+    tls.map_or_else(invalid, |name| without_tls(&name))
+}
+
+fn without_tls(option: &str) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "connections to PostgreSQL are made without TLS: sslmode may be disable or prefer, or be absent, and certificates are not used; take the option out of the URL, and reach the server over loopback, a Unix socket or a private network",
+    )
+    .with("option", option)
+}
+
+fn invalid() -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "this is no PostgreSQL URL, or one with an option that is not supported; it looks like postgresql://role:password@host:5432/database, with special characters of the password in percent-encoding",
+    )
+}
+
 /// A connection from a pool.
 pub(crate) async fn take(pool: &Pool) -> Result<deadpool_postgres::Client> {
     pool.get().await.map_err(from_pool)
@@ -225,9 +266,39 @@ mod tests {
     }
 
     #[test]
-    fn a_demand_for_tls_is_refused_before_anything_is_sent() {
-        let url = SecretString::from("postgresql://role@db/x?sslmode=require");
-        let error = Server::parse(&url, "test", LIMITS).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    fn a_demand_for_tls_is_refused_with_what_to_do_before_anything_is_sent() {
+        for (query, option) in [
+            ("sslmode=require", "sslmode=require"),
+            ("sslmode=verify-full", "sslmode"),
+            ("sslmode=verify-ca", "sslmode"),
+            ("sslmode=allow", "sslmode"),
+            ("sslrootcert=/ca.pem&sslmode=verify-full", "sslrootcert"),
+            ("channel_binding=require", "channel_binding=require"),
+        ] {
+            let url = format!("postgresql://role:hunter2@db/x?{query}").into();
+            let error = Server::parse(&url, "test", LIMITS).expect_err(query);
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{query}: {error}");
+            let words = error.chain();
+            assert!(words.contains("without TLS"), "{words}");
+            assert!(words.contains("disable or prefer"), "{words}");
+            assert!(words.contains(&format!("option: {option})")), "{words}");
+            assert!(!words.contains("hunter2"), "{words}");
+        }
+        for mode in ["disable", "prefer"] {
+            let url = format!("postgresql://role@db/x?sslmode={mode}").into();
+            Server::parse(&url, "test", LIMITS).expect(mode);
+        }
+    }
+
+    #[test]
+    fn another_wrong_option_is_not_called_a_wrong_url() {
+        let parse = |url: &str| Server::parse(&SecretString::from(url), "test", LIMITS);
+        let words = parse("postgresql://role@db/x?target_session_attrs=primary").unwrap_err();
+        assert_eq!(words.kind(), ErrorKind::Invalid);
+        assert!(words.chain().contains("option: target_session_attrs)"), "{}", words.chain());
+        // What looks like the name of an option may be a part of the password.
+        let words = parse("postgresql://role@db/x?hunter2=1").unwrap_err().chain();
+        assert!(words.contains("an option that is not supported"), "{words}");
+        assert!(!words.contains("hunter2"), "{words}");
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // What fails here fails the test.
 
+#[macro_use]
 mod support;
 
 use std::time::Duration;
@@ -13,29 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use support::tenants::{Tenants, config, fence};
 use support::{connect, until};
 
-macro_rules! on_every_server {
-    ($($name:ident)+) => {
-        on_every_server!(@ postgres_15_schema "15" Schema; $($name)+);
-        on_every_server!(@ postgres_15_database "15" Database; $($name)+);
-        on_every_server!(@ postgres_16_schema "16" Schema; $($name)+);
-        on_every_server!(@ postgres_16_database "16" Database; $($name)+);
-        on_every_server!(@ postgres_18_schema "18" Schema; $($name)+);
-        on_every_server!(@ postgres_18_database "18" Database; $($name)+);
-    };
-    (@ $module:ident $version:literal $isolation:ident; $($name:ident)+) => {
-        mod $module {$(
-            #[tokio::test(flavor = "multi_thread")]
-            #[ignore = "needs Docker"]
-            async fn $name() {
-                let tenants = super::Tenants::new($version, super::Isolation::$isolation).await;
-                super::$name(&tenants).await;
-                super::Fixture::clean_up(&tenants).await;
-            }
-        )+}
-    };
-}
-
-on_every_server! {
+on_every_server! { each_test:
     all_kinds_of_things_come_back_and_act_as_the_tenant
     a_removal_ends_a_copy
     a_newer_generation_ends_a_restore
@@ -241,7 +220,7 @@ async fn what_a_dead_program_left_is_swept() {
 async fn programs_that_are_missing_are_named() {
     let tenants = Tenants::new("16", Isolation::Schema).await;
     let id = PlatformId::new();
-    let without = config(&tenants.platform, id).with_programs("/nowhere");
+    let without = config(&tenants.platform, id).programs("/nowhere");
     let without = PostgresTenants::connect(without).await.unwrap();
     let tenant = TenantId::new();
     without.ensure(&tenants.spec(tenant, 1)).await.unwrap();

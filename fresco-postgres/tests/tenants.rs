@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // What fails here fails the test.
 
+#[macro_use]
 mod support;
 
 use std::time::Duration;
@@ -12,29 +13,7 @@ use futures_util::future::join_all;
 use support::tenants::{Tenants, fence};
 use support::{connect, until};
 
-macro_rules! on_every_server {
-    ($($name:ident)+) => {
-        on_every_server!(@ postgres_15_schema "15" Schema; $($name)+);
-        on_every_server!(@ postgres_15_database "15" Database; $($name)+);
-        on_every_server!(@ postgres_16_schema "16" Schema; $($name)+);
-        on_every_server!(@ postgres_16_database "16" Database; $($name)+);
-        on_every_server!(@ postgres_18_schema "18" Schema; $($name)+);
-        on_every_server!(@ postgres_18_database "18" Database; $($name)+);
-    };
-    (@ $module:ident $version:literal $isolation:ident; $($name:ident)+) => {
-        mod $module {$(
-            #[tokio::test(flavor = "multi_thread")]
-            #[ignore = "needs Docker"]
-            async fn $name() {
-                let tenants = super::Tenants::new($version, super::Isolation::$isolation).await;
-                super::$name(&tenants).await;
-                super::Fixture::clean_up(&tenants).await;
-            }
-        )+}
-    };
-}
-
-on_every_server! {
+on_every_server! { each_test:
     a_tenant_reaches_no_other
     hostile_things_leave_no_trace
     a_statement_of_a_dead_client_changes_nothing

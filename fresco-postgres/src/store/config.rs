@@ -28,26 +28,27 @@ impl PostgresStoreConfig {
         }
     }
 
-    /// The same with another number of connections, at least 1. One more is used while somebody
-    /// watches events.
+    /// How many connections are used at most, at least 1. Default: 8. One more is used while
+    /// somebody watches events.
     #[must_use]
-    pub fn with_connections(mut self, connections: usize) -> Self {
+    pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections.max(1);
         self
     }
 
-    /// The same with another time limit for each call.
+    /// The time that each call may take. Default: 10 seconds.
     #[must_use]
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same, but the tables must be there already, as
+    /// Whether [`PostgresStore::connect`](crate::PostgresStore::connect) brings the tables up to
+    /// date. Default: yes. Else they must be there already, as
     /// [`PostgresStore::migrate`](crate::PostgresStore::migrate) makes them.
     #[must_use]
-    pub const fn without_migration(mut self) -> Self {
-        self.migrate = false;
+    pub const fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
         self
     }
 }

@@ -1,22 +1,41 @@
 //! Leases: who works on an operation.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
-use fresco_core::{Error, ErrorKind, Lease, LeaseTerms, Result, TenantId, WorkerId};
+use deadpool_postgres::{Pool, Transaction};
+use fresco_core::{Error, ErrorKind, Lease, LeaseTerms, OperationId, Result, TenantId, WorkerId};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::rows::{self, TENANT, from_json, seconds};
+use super::rows::{self, GENERATION, TENANT, from_json, seconds};
 use crate::errors::Mapped;
 use crate::server::take;
 
+/// Seconds for which an operation that can't be read is left alone.
+const REST: f64 = 60.0;
+
+/// One that can't be read, such as one of a newer version, keeps nobody from the others.
 pub(super) async fn lease(
     pool: &Pool,
     worker: WorkerId,
     terms: &LeaseTerms,
 ) -> Result<Option<Lease>> {
     let mut client = take(pool).await?;
-    let transaction = client.transaction().await.mapped()?;
+    loop {
+        if let ControlFlow::Break(lease) = next(&mut client, worker, terms).await? {
+            return Ok(lease);
+        }
+    }
+}
+
+/// A lease of what is next, if there is something. `Continue`: it can't be read, and was put off.
+async fn next(
+    client: &mut deadpool_postgres::Client,
+    worker: WorkerId,
+    terms: &LeaseTerms,
+) -> Result<ControlFlow<Option<Lease>>> {
+    let mut transaction = client.transaction().await.mapped()?;
     // Writers lock a tenant first and its operation then. Here it is the other way round, but
     // nothing that is locked is waited for, so nobody waits for each other.
     let candidate = transaction
@@ -32,20 +51,51 @@ pub(super) async fn lease(
         )
         .await
         .mapped()?;
-    let Some(candidate) = candidate else { return Ok(None) };
-    let operation: Uuid = candidate.try_get(0).mapped()?;
+    let Some(candidate) = candidate else { return Ok(ControlFlow::Break(None)) };
+    let operation = OperationId::from_uuid(candidate.try_get(0).mapped()?);
     let tenant = TenantId::from_uuid(candidate.try_get(1).mapped()?);
 
+    let attempt = transaction.transaction().await.mapped()?;
+    let (of_tenant, of_operation) = claim(&attempt, worker, terms, tenant, operation).await?;
+    let next = match leased(worker, &of_tenant, &of_operation) {
+        Ok(lease) => {
+            attempt.commit().await.mapped()?;
+            ControlFlow::Break(Some(lease))
+        }
+        Err(error) => {
+            tracing::error!(
+                %operation,
+                %tenant,
+                error = error.chain(),
+                "an operation can't be read and is left alone for {REST} s; the others go on"
+            );
+            attempt.rollback().await.mapped()?;
+            let sql = "UPDATE fresco.operations
+                       SET not_before = clock_timestamp() + make_interval(secs => $2) WHERE id = $1";
+            transaction.execute(sql, &[&operation.as_uuid(), &REST]).await.mapped()?;
+            ControlFlow::Continue(())
+        }
+    };
+    transaction.commit().await.mapped()?;
+    Ok(next)
+}
+
+/// Writes the lease. Returns the rows of the tenant and of the operation, as they are now.
+async fn claim(
+    transaction: &Transaction<'_>,
+    worker: WorkerId,
+    terms: &LeaseTerms,
+    tenant: TenantId,
+    operation: OperationId,
+) -> Result<(Row, Row)> {
     let sql = format!(
         "UPDATE fresco.tenants t SET generation = t.generation + 1 WHERE t.id = $1
          RETURNING {TENANT}"
     );
-    let row = transaction.query_one(&sql, &[&tenant.as_uuid()]).await.mapped()?;
-    let tenant = rows::tenant(&row)?;
-
+    let of_tenant = transaction.query_one(&sql, &[&tenant.as_uuid()]).await.mapped()?;
     // A worker that is still named died: it neither finished nor handed the lease back. The time
     // until somebody noticed does not count against the operation.
-    let row = transaction
+    let of_operation = transaction
         .query_one(
             "UPDATE fresco.operations SET
                 deaths = deaths + (worker IS NOT NULL)::integer,
@@ -57,25 +107,28 @@ pub(super) async fn lease(
              RETURNING data, stage, deaths,
                 extract(epoch FROM deadline - clock_timestamp())::double precision",
             &[
-                &operation,
+                &operation.as_uuid(),
                 &worker.as_uuid(),
-                &tenant.generation.number(),
+                &of_tenant.try_get::<_, i64>(GENERATION).mapped()?,
                 &seconds(terms.ttl),
                 &seconds(terms.budget),
             ],
         )
         .await
         .mapped()?;
-    let lease = Lease::new(
+    Ok((of_tenant, of_operation))
+}
+
+/// The lease that these rows tell of.
+fn leased(worker: WorkerId, of_tenant: &Row, of_operation: &Row) -> Result<Lease> {
+    Ok(Lease::new(
         worker,
-        tenant,
-        rows::operation(&row, 0)?,
-        from_json(row.try_get(1).mapped()?, "operations.stage")?,
-        u32::try_from(row.try_get::<_, i32>(2).mapped()?).unwrap_or(0),
-        Duration::from_secs_f64(row.try_get::<_, f64>(3).mapped()?.max(0.0)),
-    );
-    transaction.commit().await.mapped()?;
-    Ok(Some(lease))
+        rows::tenant(of_tenant)?,
+        rows::operation(of_operation, 0)?,
+        from_json(of_operation.try_get(1).mapped()?, "operations.stage")?,
+        u32::try_from(of_operation.try_get::<_, i32>(2).mapped()?).unwrap_or(0),
+        Duration::from_secs_f64(of_operation.try_get::<_, f64>(3).mapped()?.max(0.0)),
+    ))
 }
 
 /// What holds as long as a lease is not lost; `$1` to `$3` are [`held`]'s. A new lease and a

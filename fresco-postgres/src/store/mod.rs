@@ -33,6 +33,11 @@ use listener::Listener;
 /// It keeps its tables in the schema `fresco`. Any number of programs may use one database at the
 /// same time; all times are by the database's clock. When PostgreSQL restarts, calls fail as
 /// `Unavailable` until it is back, and then work again.
+///
+/// What one program can't read, such as a row that a newer version wrote, is an error in its log and
+/// keeps nobody from the rest: lists of tenants leave such a row out (their `total` counts it), and
+/// so do lists of operations once it is finished; a lease passes over such an operation, and looks
+/// at it again after a minute. Whoever asks for that one tenant or operation is told `Internal`.
 pub struct PostgresStore {
     server: Server,
     pool: Pool,

@@ -82,9 +82,15 @@ pub(super) async fn tenants(pool: &Pool, query: &TenantQuery) -> Result<TenantPa
     let total = u64::try_from(first.try_get::<_, i64>(5).mapped()?).unwrap_or(0);
     let at = first.try_get(6).mapped()?;
     let mut page = TenantPage { tenants: Vec::with_capacity(rows.len()), total, at };
+    // Whoever asks for this one must not be told that there is none.
+    let for_one = query.id.is_some() || query.subdomain.is_some();
     for row in &rows {
-        if row.try_get::<_, Option<Uuid>>(0).mapped()?.is_some() {
-            page.tenants.push(rows::tenant(row)?);
+        let Some(id) = row.try_get::<_, Option<Uuid>>(0).mapped()? else { continue };
+        let id = TenantId::from_uuid(id);
+        match rows::tenant(row).map_err(|error| error.with("tenant", id)) {
+            Ok(tenant) => page.tenants.push(tenant),
+            Err(error) if for_one => return Err(error),
+            Err(error) => left_out(&error),
         }
     }
     Ok(page)
@@ -94,7 +100,7 @@ pub(super) async fn operation(pool: &Pool, id: OperationId) -> Result<Operation>
     let client = take(pool).await?;
     let sql = "SELECT data FROM fresco.operations WHERE id = $1";
     match client.query_opt(sql, &[&id.as_uuid()]).await.mapped()? {
-        Some(row) => rows::operation(&row, 0),
+        Some(row) => rows::operation(&row, 0).map_err(|error| error.with("operation", id)),
         None => Err(unknown(id)),
     }
 }
@@ -105,10 +111,26 @@ pub(super) async fn operations(
     limit: u32,
 ) -> Result<Vec<Operation>> {
     let client = take(pool).await?;
-    let sql = "SELECT data FROM fresco.operations WHERE tenant = $1
-               ORDER BY created_at DESC, id DESC LIMIT $2";
+    let sql = "SELECT data, id, status IN ('success', 'failed') FROM fresco.operations
+               WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT $2";
     let rows = client.query(sql, &[&tenant.as_uuid(), &i64::from(limit)]).await.mapped()?;
-    rows.iter().map(|row| rows::operation(row, 0)).collect()
+    let mut operations = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id = OperationId::from_uuid(row.try_get(1).mapped()?);
+        let finished: bool = row.try_get(2).mapped()?;
+        match rows::operation(row, 0).map_err(|error| error.with("operation", id)) {
+            Ok(operation) => operations.push(operation),
+            // Without it, it would look as if nobody worked on this tenant.
+            Err(error) if !finished => return Err(error.with("tenant", tenant)),
+            Err(error) => left_out(&error),
+        }
+    }
+    Ok(operations)
+}
+
+/// One row that can't be read must not hide the others.
+fn left_out(error: &Error) {
+    tracing::error!(error = error.chain(), "a row of the store can't be read; a list lacks it");
 }
 
 pub(super) fn unknown(id: OperationId) -> Error {

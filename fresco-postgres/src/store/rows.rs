@@ -14,6 +14,8 @@ use crate::errors::Mapped;
 
 /// The columns that [`tenant`] reads.
 pub(super) const TENANT: &str = "t.id, t.spec, t.state, t.generation, t.created_at";
+/// Which of them is the generation.
+pub(super) const GENERATION: usize = 3;
 
 /// A tenant from a row that begins with [`TENANT`].
 pub(super) fn tenant(row: &Row) -> Result<Tenant> {
@@ -21,7 +23,7 @@ pub(super) fn tenant(row: &Row) -> Result<Tenant> {
         id: TenantId::from_uuid(row.try_get::<_, Uuid>(0).mapped()?),
         spec: from_json(row.try_get(1).mapped()?, "tenants.spec")?,
         state: from_json(row.try_get(2).mapped()?, "tenants.state")?,
-        generation: Generation::new(row.try_get(3).mapped()?),
+        generation: Generation::new(row.try_get(GENERATION).mapped()?),
         created_at: row.try_get(4).mapped()?,
     })
 }
@@ -39,8 +41,18 @@ pub(super) fn from_json<T: DeserializeOwned>(value: Value, column: &'static str)
             "the store holds what this version can't read; was it written by a newer one?",
         )
         .with("column", column)
-        .with_source(e)
+        .with_source(without_values(&e.to_string()))
     })
+}
+
+/// What is wrong with a text of JSON, if it can be told without the text's own values: variables of
+/// an app are among them. Names of fields and variants are ours, or no secrets.
+fn without_values(error: &str) -> String {
+    let names = ["missing field `", "unknown field `", "unknown variant `", "duplicate field `"];
+    match names.iter().any(|name| error.starts_with(name)) {
+        true => error.to_owned(),
+        false => "a value in it is not of the expected form".to_owned(),
+    }
 }
 
 /// What goes into a column of JSON. PostgreSQL keeps no NUL in it, but an app's log lines may
@@ -84,6 +96,19 @@ pub(super) async fn now(client: &impl deadpool_postgres::GenericClient) -> Resul
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_cant_be_read_is_not_quoted() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Spec {
+            _count: u32,
+        }
+        let read = |json| from_json::<Spec>(json, "tenants.spec").unwrap_err().chain();
+        let damaged = read(json!({"_count": "hunter2"}));
+        assert!(damaged.contains("tenants.spec") && !damaged.contains("hunter2"), "{damaged}");
+        let other = read(json!({}));
+        assert!(other.contains("missing field `_count`"), "{other}");
+    }
 
     #[test]
     fn a_nul_does_not_reach_the_database() {

@@ -48,60 +48,65 @@ impl PostgresTenantsConfig {
         }
     }
 
-    /// The same with a pool (such as PgBouncer) that tenants' containers reach under this host and
-    /// port.
+    /// A pool (such as PgBouncer) that tenants' containers reach under this host and port. Default:
+    /// none; what an app is given for its pool leads straight to the server.
+    ///
+    /// The pool must learn a role's password from the server, since each issue of credentials makes
+    /// a new one. It must do so without a session of its own in a tenant's database: the platform's
+    /// role may not end that, so that the database can't be removed. For PgBouncer these are
+    /// `auth_user` and `auth_dbname` (1.19 and newer).
     #[must_use]
-    pub fn with_pool(mut self, host: impl Into<String>, port: u16) -> Self {
+    pub fn pool(mut self, host: impl Into<String>, port: u16) -> Self {
         self.pooled = Some((host.into(), port));
         self
     }
 
-    /// The same with another database for tenants that are kept apart by schemas; it is made when
-    /// it is absent. The default is `fresco_tenants`.
+    /// The database for tenants that are kept apart by schemas; it is made when it is absent.
+    /// Default: `fresco_tenants`.
     #[must_use]
-    pub fn with_schema_database(mut self, name: impl Into<String>) -> Self {
+    pub fn schema_database(mut self, name: impl Into<String>) -> Self {
         self.schema_database = name.into();
         self
     }
 
-    /// The same with another number of tenants that are changed at the same time, at least 1; the
-    /// default is 4. Each takes up to two connections.
+    /// How many tenants are changed at the same time, at least 1. Default: 4. Each takes up to two
+    /// connections.
     #[must_use]
-    pub fn with_concurrency(mut self, tenants: usize) -> Self {
+    pub fn concurrency(mut self, tenants: usize) -> Self {
         self.concurrency = tenants.max(1);
         self
     }
 
-    /// The same with another time limit for each call; the default is 60 seconds. The server itself
-    /// ends a statement after this time, also one whose caller is gone.
+    /// The time that each call may take, apart from copying and removing a tenant's data. Default:
+    /// 60 seconds. The server itself ends a statement after this time, also one whose caller is
+    /// gone.
     #[must_use]
-    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same with another time after which a transaction of a tenant that does nothing is ended;
-    /// the default is 5 minutes. It is a default: a tenant can lift it for a session, and for its
-    /// role until the next credentials are issued.
+    /// The time after which a transaction of a tenant that does nothing is ended. Default: 5
+    /// minutes. It is no more than a default for the tenant, too: it can lift it for a session, and
+    /// for its role until the next credentials are issued.
     #[must_use]
-    pub const fn with_idle_in_transaction(mut self, timeout: Duration) -> Self {
+    pub const fn idle_in_transaction(mut self, timeout: Duration) -> Self {
         self.idle_in_transaction = timeout;
         self
     }
 
-    /// The same with the folder that holds `pg_dump` and `pg_restore`, of the server's version or
-    /// newer; by default they are looked for as any program is. Only copying tenants' data out and
-    /// in needs them.
+    /// The folder that holds `pg_dump` and `pg_restore`, of the server's version or newer. Default:
+    /// they are looked for as any program is. Only copying tenants' data out and in needs them.
     #[must_use]
-    pub fn with_programs(mut self, folder: impl Into<PathBuf>) -> Self {
+    pub fn programs(mut self, folder: impl Into<PathBuf>) -> Self {
         self.programs = Some(folder.into());
         self
     }
 
-    /// The same with another time limit for copying one tenant's data out or in; the default is an
-    /// hour. The login that is made for it is good for as long.
+    /// The time that copying one tenant's data out or in may take. Default: an hour. The login that
+    /// is made for it is good for as long.
     #[must_use]
-    pub const fn with_copy_timeout(mut self, timeout: Duration) -> Self {
+    pub const fn copy_timeout(mut self, timeout: Duration) -> Self {
         self.copy_timeout = timeout;
         self
     }

@@ -1,12 +1,16 @@
 //! Making a tenant's role and storage.
 
-use fresco_core::{CredentialId, DatabaseSpec, Error, ErrorKind, Isolation, Result, TenantId};
+use fresco_core::{
+    CredentialId, DatabaseSpec, Error, ErrorKind, Fence, Isolation, Result, TenantId,
+};
+use tokio::sync::SemaphorePermit;
 
 use super::PostgresTenants;
 use super::catalog::{Found, Role, Storage};
 use super::fence::{Guard, lock_shared_rights};
 use super::names::{ident, literal, storage_mark};
 use crate::errors::Mapped;
+use crate::server::Server;
 
 impl PostgresTenants {
     pub(super) async fn ensure_tenant(&self, spec: &DatabaseSpec) -> Result<()> {
@@ -138,15 +142,21 @@ impl PostgresTenants {
     }
 
     /// A place among the changes that run at the same time, and the tenant's guard.
-    pub(super) async fn guard(
-        &self,
-        fence: fresco_core::Fence,
-    ) -> Result<(tokio::sync::SemaphorePermit<'_>, Guard<'_>)> {
+    pub(super) async fn guard(&self, fence: Fence) -> Result<(SemaphorePermit<'_>, Guard<'_>)> {
+        self.guard_on(&self.changes, fence).await
+    }
+
+    /// The same with other time limits.
+    pub(super) async fn guard_on<'a>(
+        &'a self,
+        server: &'a Server,
+        fence: Fence,
+    ) -> Result<(SemaphorePermit<'a>, Guard<'a>)> {
         let slot = self.slots.acquire().await.map_err(|e| {
             Error::new(ErrorKind::Internal, "no change can be made any more").with_source(e)
         })?;
         let patience = self.config.timeout / 2;
-        let guard = Guard::take(&self.changes, self.platform(), fence, patience).await?;
+        let guard = Guard::take(server, self.platform(), fence, patience).await?;
         Ok((slot, guard))
     }
 

@@ -37,6 +37,9 @@ use crate::server::Server;
 /// two changes of one object's rights at the same time.
 const SHARED_RIGHTS: i64 = 0x6672_6573_636f_0003;
 
+/// How often a connection that waits for work elsewhere says that it is still there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+
 /// The right to change one tenant's things: a connection to the platform's database that holds the
 /// tenant's lock there. The lock ends with it.
 pub(super) struct Guard<'a> {
@@ -95,6 +98,23 @@ impl<'a> Guard<'a> {
         match mark.filter(|mark| mark.platform == self.platform) {
             Some(mark) if mark.generation == self.fence.generation => Ok(client),
             other => Err(lost(self.fence, other.map(|mark| mark.generation))),
+        }
+    }
+
+    /// Does work that takes longer than a session may do nothing, with the tenant's lock held until
+    /// its end: this connection says now and then that it is still there.
+    pub(super) async fn hold<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let stay = async {
+            loop {
+                tokio::time::sleep(SIGN_OF_LIFE).await;
+                if let Err(error) = self.client.batch_execute("").await {
+                    return from_driver(error);
+                }
+            }
+        };
+        tokio::select! {
+            result = work => result,
+            error = stay => Err(error),
         }
     }
 
@@ -175,15 +195,22 @@ async fn evict(client: &Client, key: i64) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn lost(fence: Fence, newer: Option<Generation>) -> Error {
-    let error = Error::new(
-        ErrorKind::LeaseLost,
-        "somebody else works on this tenant's database now, or has removed it",
-    )
-    .with("tenant", fence.tenant)
-    .with("generation", fence.generation);
-    match newer {
-        Some(newer) => error.with("seen", newer),
-        None => error,
-    }
+/// The error for whoever comes too late. That a program was replaced in the meantime is rare, and
+/// it stops by itself; but a store that was restored from a backup gives out generations that are
+/// over, one after the other, and nobody would know why nothing gets done. So a person is told.
+fn lost(fence: Fence, seen: Option<Generation>) -> Error {
+    let error = |message| {
+        Error::new(ErrorKind::LeaseLost, message)
+            .with("tenant", fence.tenant)
+            .with("generation", fence.generation)
+    };
+    let Some(seen) = seen.filter(|seen| *seen > fence.generation) else {
+        return error("somebody else works on this tenant's database now, or has removed it");
+    };
+    let error = error(STALE).with("seen", seen);
+    tracing::warn!(error = error.chain(), "refused a change of a tenant's database");
+    error
 }
+
+/// What a refusal says when the server has seen a newer generation.
+const STALE: &str = "the tenants' database has seen a newer generation of this tenant than this program holds: either somebody else works on the tenant now, and nothing need be done, or the store is older than the tenants' database (was it restored from a backup?): then raise the tenant's generation in the store to the one that was seen";

@@ -36,6 +36,9 @@ use crate::server::{Limits, Server, take};
 
 /// For a call that only reads.
 const READ: Duration = Duration::from_secs(10);
+/// For removing a tenant, and for each statement of it: how long that takes follows from the
+/// tenant's data, and it is whoever calls that sets a limit. This one is for a server that hangs.
+const REMOVAL: Duration = Duration::from_secs(3600);
 
 /// A [`TenantDatabase`] in PostgreSQL 15 and newer, and its measurements.
 ///
@@ -50,6 +53,23 @@ const READ: Duration = Duration::from_secs(10);
 ///   tenant can lift them. The connection limit it can't lift.
 /// - Nothing that belongs to a tenant is ever read or called. Names, comments and statistics come
 ///   from the catalog, and counts of rows are the server's estimates.
+///
+/// How long a removal may take is up to the caller
+/// ([`Settings::removal_deadline`](fresco_core::Settings::removal_deadline)); here nothing ends it
+/// for an hour, neither as a whole nor one of its statements. What a schema holds is dropped in
+/// portions, and what is dropped stays so: a removal whose caller gave up is finished by the next
+/// one, which waits for the statement that was under way.
+///
+/// Each change carries a generation, and the server remembers the highest. A *store that was
+/// restored from a backup* gives out generations that are over: changes are refused as `LeaseLost`,
+/// and the log warns of each with the tenant and both numbers. Then let no program work, and bring
+/// the generations of the store's tenants up to what `fresco_fence.tenants` says in the database of
+/// this backend's URL; with a [`PostgresStore`](crate::PostgresStore) for each tenant by
+/// `UPDATE fresco.tenants SET generation = … WHERE id = '…'`.
+///
+/// Behind a pool ([`PostgresTenantsConfig::pool`]) a session may be older than the container that
+/// uses it. So the newest session in [`DatabaseActivity`] is the one that began, or was asked
+/// something, last.
 ///
 /// Copies of a tenant's data ([`DatabaseSnapshots`]) are archives of `pg_dump` in its custom format,
 /// which `pg_restore` reads, too. Both programs must be there, of the server's version or newer.
@@ -70,6 +90,8 @@ pub struct PostgresTenants {
     config: PostgresTenantsConfig,
     /// For changes: connections of their own, with locks that end with them.
     changes: Server,
+    /// The same, with the time limit of removals.
+    removals: Server,
     /// For reading, in the platform's database and in the one that holds schemas.
     admin: Pool,
     schemas: Pool,
@@ -100,6 +122,8 @@ impl PostgresTenants {
         };
         let reading = Limits { statement: READ, lock: READ, idle: None };
         let changes = Server::parse(&config.url, "fresco-tenants", limits)?;
+        let removing = Limits { statement: REMOVAL, ..limits };
+        let removals = Server::parse(&config.url, "fresco-tenants", removing)?;
         let reads = Server::parse(&config.url, "fresco-tenants-read", reading)?;
         let schemas = reads.database(&config.schema_database).pool(config.concurrency + 1)?;
         let admin = reads.pool(config.concurrency + 2)?;
@@ -112,7 +136,7 @@ impl PostgresTenants {
         })
         .await?;
         let slots = Semaphore::new(config.concurrency);
-        Ok(Self { config, changes, admin, schemas, copies, version, slots })
+        Ok(Self { config, changes, removals, admin, schemas, copies, version, slots })
     }
 
     /// How a role is granted so that whoever has it may do all that it may. From 16 on that has to
@@ -141,7 +165,7 @@ impl TenantDatabase for PostgresTenants {
     }
 
     async fn remove(&self, fence: Fence) -> Result<()> {
-        within(self.config.timeout, "database.remove", self.remove_tenant(fence)).await
+        within(REMOVAL, "database.remove", self.remove_tenant(fence)).await
     }
 
     async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<DatabaseEntry>> {

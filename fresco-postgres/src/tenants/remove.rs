@@ -12,7 +12,7 @@ use crate::errors::Mapped;
 impl PostgresTenants {
     pub(super) async fn remove_tenant(&self, fence: Fence) -> Result<()> {
         let tenant = fence.tenant;
-        let (_slot, mut guard) = self.guard(fence).await?;
+        let (_slot, mut guard) = self.guard_on(&self.removals, fence).await?;
         let found = self.look(tenant).await?;
         found.check(tenant)?;
         if found.role == Role::Absent && found.storage().is_none() {
@@ -27,7 +27,7 @@ impl PostgresTenants {
         guard.client.batch_execute(&sql).await.mapped()?;
         sessions::end(&guard.client, &name, self.config.timeout / 2).await?;
         // Whoever copies its data holds locks on it.
-        copier::remove_of(&self.changes, &guard.client, self.platform(), tenant).await?;
+        copier::remove_of(&self.removals, &guard.client, self.platform(), tenant).await?;
 
         if found.database != Storage::Absent {
             let database = ident(&tenant.database_name());
@@ -37,15 +37,19 @@ impl PostgresTenants {
         // Always, whatever was seen: somebody older may have been making the schema just then.
         // Having the lock means that they are done.
         self.leave_shared_database(&mut guard).await?;
-        let inside = guard.enter(&self.config.schema_database).await?;
-        discard::schema(&inside, tenant).await?;
-        discard::owned(&inside, &name).await?;
-        drop(inside);
-
-        for database in discard::places(&guard.client, &name).await? {
-            let inside = guard.enter(&database).await.map_err(|e| e.with("database", &database))?;
+        let elsewhere = async {
+            let inside = guard.enter(&self.config.schema_database).await?;
+            discard::schema(&inside, tenant).await?;
             discard::owned(&inside, &name).await?;
-        }
+            drop(inside);
+            for database in discard::places(&guard.client, &name).await? {
+                let inside = guard.enter(&database).await;
+                let inside = inside.map_err(|e| e.with("database", &database))?;
+                discard::owned(&inside, &name).await?;
+            }
+            Ok(())
+        };
+        guard.hold(elsewhere).await?;
         discard::owned(&guard.client, &name).await?;
         guard.client.batch_execute(&format!("DROP ROLE IF EXISTS {role}")).await.mapped()
     }

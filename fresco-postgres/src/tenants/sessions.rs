@@ -35,9 +35,11 @@ pub(super) async fn end(client: &Client, role: &str, patience: Duration) -> Resu
 
 impl PostgresTenants {
     pub(super) async fn role_activity(&self, tenant: TenantId) -> Result<DatabaseActivity> {
-        // The start of a session is shown to members of its role, as the platform is. Helpers of
-        // a parallel query are no sessions.
-        let sql = "SELECT clock_timestamp(), max(backend_start), count(*)
+        // These times are shown to members of the role, as the platform is. Helpers of a parallel
+        // query are no sessions. A pool lends sessions that it opened for somebody earlier, such as
+        // the same app before a restart: one is as new as what it was last used for. Whatever uses
+        // it knows the role's password, which is given to one container at a time.
+        let sql = "SELECT clock_timestamp(), max(greatest(backend_start, query_start)), count(*)
                    FROM pg_stat_activity
                    WHERE usename = $1 AND backend_type IS DISTINCT FROM 'parallel worker'";
         let client = take(&self.admin).await?;

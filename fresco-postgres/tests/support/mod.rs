@@ -1,12 +1,42 @@
 //! A real PostgreSQL in a container, shared by the tests that use it at the same time.
 
-#![allow(dead_code, unreachable_pub)] // Each test binary uses its own part of it.
+#![allow(dead_code, unreachable_pub, unused_macros)] // Each test binary uses its own part of it.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // What fails here fails the test.
 
+/// A module for each server and isolation, in which this macro makes the tests.
+macro_rules! on_every_server {
+    ($make:ident: $($name:ident)*) => {
+        mod postgres_15_schema { $make!("15" Schema $($name)*); }
+        mod postgres_15_database { $make!("15" Database $($name)*); }
+        mod postgres_16_schema { $make!("16" Schema $($name)*); }
+        mod postgres_16_database { $make!("16" Database $($name)*); }
+        mod postgres_18_schema { $make!("18" Schema $($name)*); }
+        mod postgres_18_database { $make!("18" Database $($name)*); }
+    };
+}
+
+/// Tests of tenants: each is a function of the file's root that gets tenants to try.
+macro_rules! each_test {
+    ($version:literal $isolation:ident $($name:ident)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "needs Docker"]
+        async fn $name() {
+            use crate::support::tenants::Tenants;
+
+            let tenants = Tenants::new($version, fresco_core::Isolation::$isolation).await;
+            crate::$name(&tenants).await;
+            fresco_core::conformance::Fixture::clean_up(&tenants).await;
+        }
+    )*};
+}
+
+pub mod logs;
+pub mod pooler;
 pub mod store;
 pub mod tenants;
 
 use std::collections::HashMap;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -197,6 +227,11 @@ impl Platform {
             }
         }
     }
+}
+
+/// A free port of the loopback.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {

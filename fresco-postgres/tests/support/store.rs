@@ -19,14 +19,17 @@ pub struct Stores {
 impl Stores {
     pub async fn new(version: &'static str) -> Self {
         let platform = Server::shared(version).await.platform().await;
-        let open = || async { Arc::new(PostgresStore::connect(config(&platform)).await.unwrap()) };
-        let (first, second) = (open().await, open().await);
+        let (first, second) = (open(&platform).await, open(&platform).await);
         Self { platform, first, second }
     }
 }
 
 pub fn config(platform: &Platform) -> PostgresStoreConfig {
     PostgresStoreConfig::new(platform.url())
+}
+
+pub async fn open(platform: &Platform) -> Arc<PostgresStore> {
+    Arc::new(PostgresStore::connect(config(platform)).await.unwrap())
 }
 
 #[async_trait]

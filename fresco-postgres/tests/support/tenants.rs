@@ -19,6 +19,8 @@ use super::{Platform, Server, connect};
 pub struct Tenants {
     pub platform: Platform,
     pub database: Arc<PostgresTenants>,
+    /// The platform's id.
+    pub id: PlatformId,
     other: Arc<PostgresTenants>,
     isolation: Isolation,
 }
@@ -27,13 +29,13 @@ impl Tenants {
     pub async fn new(version: &'static str, isolation: Isolation) -> Self {
         let platform = Server::shared(version).await.platform().await;
         // Two platforms that share all that can be shared: only their ids differ.
-        let open = || async {
-            let programs = platform.server.programs().await;
-            let config = config(&platform, PlatformId::new()).with_programs(programs);
+        let id = PlatformId::new();
+        let open = async |id| {
+            let config = config(&platform, id).programs(platform.server.programs().await);
             Arc::new(PostgresTenants::connect(config).await.unwrap())
         };
-        let (database, other) = (open().await, open().await);
-        Self { platform, database, other, isolation }
+        let (database, other) = (open(id).await, open(PlatformId::new()).await);
+        Self { platform, database, id, other, isolation }
     }
 
     pub fn spec(&self, tenant: TenantId, generation: i64) -> DatabaseSpec {
@@ -74,7 +76,7 @@ pub fn fence(tenant: TenantId, generation: i64) -> Fence {
 
 pub fn config(platform: &Platform, id: PlatformId) -> PostgresTenantsConfig {
     PostgresTenantsConfig::new(platform.url(), id, "127.0.0.1", platform.server.port)
-        .with_schema_database(platform.schema_database())
+        .schema_database(platform.schema_database())
 }
 
 #[async_trait]
