@@ -9,6 +9,7 @@
 
 pub mod proxy;
 mod scene;
+pub mod service;
 mod stack;
 mod wiring;
 mod world;

@@ -1,6 +1,7 @@
 //! Getting images ready.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
@@ -50,7 +51,8 @@ pub(crate) fn missing(image: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no image {image}"))
 }
 
-async fn find(engine: &Engine, image: &str) -> Result<Option<ImageId>> {
+/// The image of this name or id, if the engine has it.
+pub(crate) async fn find(engine: &Engine, image: &str) -> Result<Option<ImageId>> {
     Ok(inspect(engine, image).await?.and_then(|found| found.id).map(ImageId::new))
 }
 
@@ -84,6 +86,14 @@ async fn pull(engine: &Engine, name: &ImageRef, sink: &ProgressSink) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Whether the image's registry offers it, asked for this long. Nothing is fetched.
+pub(crate) async fn offered(engine: &Engine, name: &ImageRef, time: Duration) -> Result<()> {
+    let name_with_tag = tagged(name);
+    let call = engine.docker().inspect_registry_image(&name_with_tag, None);
+    let asked = engine.call_within(time, "ask the image's registry", call).await;
+    asked.map(drop).map_err(|failed| refused(failed, name))
 }
 
 /// The name with a tag: without one, Docker would fetch every tag there is.

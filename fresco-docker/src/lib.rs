@@ -45,10 +45,12 @@ mod instance;
 mod logs;
 mod metrics;
 mod network;
+mod report;
 mod runtime;
 mod spec;
 mod traefik;
 
 pub use config::DockerConfig;
+pub use report::{DockerReport, ImageReport, NetworkReport};
 pub use runtime::DockerRuntime;
-pub use traefik::{TraefikConfig, TraefikLabels};
+pub use traefik::{TraefikConfig, TraefikLabels, TraefikReport};

@@ -70,7 +70,7 @@ impl Network {
 }
 
 /// All networks of exactly this name, oldest first.
-async fn find(engine: &Engine, name: &str) -> Result<Vec<Found>> {
+pub(crate) async fn find(engine: &Engine, name: &str) -> Result<Vec<Found>> {
     let filters = HashMap::from([("name", vec![name])]);
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let call = engine.docker().list_networks(Some(options));
@@ -107,7 +107,8 @@ async fn remove(engine: &Engine, id: &str) -> Result<()> {
     }
 }
 
-fn verify(found: &Found, config: &DockerConfig) -> Result<Network> {
+/// The network, if it is what it must be.
+pub(crate) fn verify(found: &Found, config: &DockerConfig) -> Result<Network> {
     let conflict = |why: &str| {
         Err(Error::new(
             ErrorKind::Conflict,

@@ -14,6 +14,7 @@ mod life;
 mod matrix;
 mod outage;
 mod repair;
+mod service;
 
 use std::sync::Arc;
 
@@ -81,6 +82,13 @@ fn main() {
         repair::container_removed_by_hand,
         repair::container_killed_by_hand,
         repair::surplus_is_removed_and_the_unknown_left_alone,
+        service::wizard_to_a_page_of_ones_own,
+        service::whole_life_by_the_api,
+        service::two_people_know_nothing_of_each_other,
+        service::killed_in_the_middle_of_deploys,
+        service::told_to_stop_it_hands_over,
+        service::settings_change_what_happens,
+        service::what_hinders_the_start_is_told,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];

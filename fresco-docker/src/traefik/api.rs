@@ -63,9 +63,12 @@ pub(super) async fn list(config: &TraefikConfig) -> Result<Vec<RouteEntry>> {
 }
 
 pub(super) async fn health(config: &TraefikConfig) -> Result<Health> {
+    Ok(Health::new(format!("Traefik {}", version(config).await?)))
+}
+
+pub(super) async fn version(config: &TraefikConfig) -> Result<String> {
     let response = get(config, "/api/version").await?;
-    let version: Version = parse(config, &response)?;
-    Ok(Health::new(format!("Traefik {}", version.version)))
+    Ok(parse::<Version>(config, &response)?.version)
 }
 
 /// The tenant of a router's name (`<route>@<provider>`), if the router is one of this platform's.
@@ -77,7 +80,7 @@ fn tenant_of(name: &str, platform: PlatformId) -> Option<TenantId> {
     (tenant.route_name(platform) == name).then_some(tenant)
 }
 
-async fn get(config: &TraefikConfig, path: &str) -> Result<Response<Bytes>> {
+pub(super) async fn get(config: &TraefikConfig, path: &str) -> Result<Response<Bytes>> {
     let host = config.api.to_string();
     let response = http::get(config.api, &host, path, config.timeout, MOST_BYTES)
         .await
@@ -93,7 +96,10 @@ async fn get(config: &TraefikConfig, path: &str) -> Result<Response<Bytes>> {
     }
 }
 
-fn parse<T: DeserializeOwned>(config: &TraefikConfig, response: &Response<Bytes>) -> Result<T> {
+pub(super) fn parse<T: DeserializeOwned>(
+    config: &TraefikConfig,
+    response: &Response<Bytes>,
+) -> Result<T> {
     serde_json::from_slice(response.body()).map_err(|error| {
         Error::new(ErrorKind::Internal, "this is not the answer of a Traefik 3 API")
             .with("address", config.api)

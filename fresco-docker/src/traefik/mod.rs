@@ -4,6 +4,7 @@ mod api;
 mod config;
 mod labels;
 mod probe;
+mod report;
 mod rule;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use fresco_core::{
 };
 
 pub use config::TraefikConfig;
+pub use report::TraefikReport;
 
 /// Leads requests to tenants by labels that their containers carry and Traefik reads.
 ///

@@ -1,0 +1,287 @@
+//! A `fresco-server` in a process of its own, on the stack, and people who call it over HTTP.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use crate::stack::{Stack, free_port};
+
+/// How long anything may take that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What a server of a test is told; it can be started again with the same.
+#[derive(Clone, Debug)]
+pub struct Service {
+    program: String,
+    settings: Vec<(String, String)>,
+    port: u16,
+}
+
+/// A running server. Dropping it kills it with -9.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: String,
+    port: u16,
+}
+
+impl Service {
+    /// A platform of its own on this stack, served by this program.
+    pub async fn new(program: &str, stack: &Stack) -> Self {
+        let database = stack.make_database().await;
+        let url = stack.url(stack.postgres_address(), &database);
+        let (http, api) = stack.proxy_ports();
+        let port = free_port();
+        let service = Self { program: program.into(), settings: Vec::new(), port };
+        service
+            .with("DATABASE_URL", url)
+            .with("PORT", port)
+            .with("DOCKER_HOST", stack.docker_socket())
+            .with("DOCKER_NETWORK", stack.network())
+            .with("TRAEFIK_HTTP_PORT", http)
+            .with("TRAEFIK_DASHBOARD_PORT", api)
+            .with("FRESCO_APP", "generic")
+            .with("FRESCO_IMAGE", "fresco-dev/tenant-app:1")
+            .with("LOG", "warn")
+    }
+
+    /// The same with this setting.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// The same at a port of its own: another server of the same platform.
+    #[must_use]
+    pub fn beside(mut self) -> Self {
+        self.port = free_port();
+        let port = self.port;
+        self.with("PORT", port)
+    }
+
+    /// The program with this task, ready to run.
+    #[must_use]
+    pub fn command(&self, task: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        // Nothing of the test's own environment, and no `.env` of the working folder.
+        command.env_clear().current_dir(std::env::temp_dir()).arg(task);
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Starts a server and waits until all its parts are healthy.
+    pub async fn start(&self) -> Server {
+        self.start_at("127.0.0.1").await
+    }
+
+    /// The same, for one that listens on this address.
+    pub async fn start_at(&self, address: &str) -> Server {
+        let mut child = self.command("serve").spawn().expect("the server's program");
+        let deadline = Instant::now() + PATIENCE;
+        let url = format!("http://{address}:{}/health", self.port);
+        loop {
+            match reqwest::get(&url).await {
+                Ok(answer) if answer.status() == StatusCode::OK => break,
+                _ => {}
+            }
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                panic!("the server ended: {status}");
+            }
+            assert!(Instant::now() < deadline, "the server is not healthy within {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Server { child, address: address.into(), port: self.port }
+    }
+}
+
+impl Server {
+    fn origin(&self) -> String {
+        format!("http://{}:{}", self.address, self.port)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("kill -9");
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(mut self) -> std::process::ExitStatus {
+        let id = self.child.id().expect("it runs").to_string();
+        let kill = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill");
+        assert!(kill.success());
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
+        ended.expect("the server ends within 30 s").expect("a child can be waited for")
+    }
+
+    /// Somebody who calls this server, with a cookie jar of their own.
+    #[must_use]
+    pub fn visitor(&self) -> Visitor {
+        let client = reqwest::Client::builder().cookie_store(true).timeout(PATIENCE).build();
+        Visitor { client: client.expect("a client"), server: self.origin() }
+    }
+}
+
+/// Somebody who calls a server.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    client: reqwest::Client,
+    server: String,
+}
+
+impl Visitor {
+    /// The same person, calling another server.
+    #[must_use]
+    pub fn at(&self, server: &Server) -> Self {
+        Self { client: self.client.clone(), server: server.origin() }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server)
+    }
+
+    /// A POST of JSON, not yet sent.
+    pub fn post(&self, call: &str, body: &Value) -> RequestBuilder {
+        self.client.post(self.url(&format!("/api/{call}"))).json(body)
+    }
+
+    /// A GET, not yet sent.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.url(path))
+    }
+
+    /// Calls and returns the answer, which must have this status.
+    pub async fn call(&self, status: u16, call: &str, body: Value) -> Value {
+        let answer = self.post(call, &body).send().await.expect("the server answers");
+        checked(answer, status, call).await
+    }
+
+    /// Goes through the wizard up to the deploy, and returns its session.
+    pub async fn wizard(&self, email: &str, subdomain: &str) -> String {
+        let session = self.call(200, "wizard.createSession", json!({"email": email})).await;
+        let id = session["sessionId"].as_str().expect("a session").to_owned();
+        for (step, data) in [
+            (1, json!({"password": PASSWORD, "name": "A Researcher"})),
+            (2, json!({"useCase": "study"})),
+            (3, json!({"subdomain": subdomain})),
+            (4, json!({"termsAccepted": true, "privacyAccepted": true})),
+        ] {
+            let update = json!({"sessionId": id, "step": step, "data": data});
+            self.call(200, "wizard.updateSession", update).await;
+        }
+        id
+    }
+
+    /// Signs up and makes a first tenant; its id and the operation's.
+    pub async fn deploy(&self, email: &str, subdomain: &str) -> (String, String) {
+        let session = self.wizard(email, subdomain).await;
+        let answer = self.call(202, "wizard.deployTenant", json!({"sessionId": session})).await;
+        let id = |name: &str| answer[name].as_str().expect(name).to_owned();
+        (id("tenantId"), id("operationId"))
+    }
+
+    /// Signs up and waits until the first tenant is active; its id.
+    pub async fn deployed(&self, email: &str, subdomain: &str) -> String {
+        let (tenant, operation) = self.deploy(email, subdomain).await;
+        self.success(&operation).await;
+        tenant
+    }
+
+    /// Asks for an action on a tenant and waits until it succeeded.
+    pub async fn act(&self, action: &str, body: Value) -> Value {
+        let answer = self.call(202, &format!("tenants.{action}"), body).await;
+        self.success(answer["operationId"].as_str().expect("an operation")).await
+    }
+
+    /// Watches an operation to its end, which must be a success; returns it.
+    pub async fn success(&self, operation: &str) -> Value {
+        let done = self.done(operation).await;
+        assert_eq!(done["status"], "success", "{done:#}");
+        done
+    }
+
+    /// Watches an operation to its end and returns it.
+    pub async fn done(&self, operation: &str) -> Value {
+        let events = self.events(operation, None).await;
+        let last = events.last().expect("an event");
+        assert_eq!(last.name, "done", "{last:?}");
+        last.data.clone()
+    }
+
+    /// All events of an operation after this one.
+    pub async fn events(&self, operation: &str, after: Option<u64>) -> Vec<Event> {
+        let mut request = self.get(&format!("/api/operations/{operation}/events"));
+        if let Some(after) = after {
+            request = request.header("Last-Event-ID", after.to_string());
+        }
+        let answer = request.send().await.expect("the server answers");
+        assert_eq!(answer.status(), 200, "events of {operation}");
+        let mut text = Vec::new();
+        let mut body = answer.bytes_stream();
+        while let Some(part) = body.next().await {
+            // A server that ends in the middle of a stream leaves it without an end.
+            let Ok(part) = part else { break };
+            text.extend_from_slice(&part);
+        }
+        parse(&String::from_utf8(text).expect("events are text"))
+    }
+
+    /// The tenant, as its owner sees it.
+    pub async fn tenant(&self, id: &str) -> Value {
+        self.call(200, "tenants.get", json!({"tenantId": id})).await["tenant"].clone()
+    }
+}
+
+/// The password of everybody in the tests.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A server-sent event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its place in the operation's history, if it has one.
+    pub id: Option<u64>,
+    /// Its name.
+    pub name: String,
+    /// Its data.
+    pub data: Value,
+}
+
+fn parse(text: &str) -> Vec<Event> {
+    let blocks = text.split("\n\n");
+    let events = blocks.filter_map(|block| {
+        let field = |name: &str| {
+            let prefix = format!("{name}:");
+            block.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::trim)
+        };
+        Some(Event {
+            id: field("id").and_then(|id| id.parse().ok()),
+            name: field("event")?.to_owned(),
+            data: serde_json::from_str(field("data")?).expect("an event's data is JSON"),
+        })
+    });
+    events.collect()
+}
+
+/// The body of an answer that must have this status; a problem must be a problem document.
+pub async fn checked(answer: Response, status: u16, what: &str) -> Value {
+    let (found, kind) = (answer.status().as_u16(), answer.headers().get("content-type").cloned());
+    let text = answer.text().await.expect("a body");
+    assert_eq!(found, status, "{what}: {text}");
+    if found >= 400 {
+        assert_eq!(kind.expect("a type"), "application/problem+json", "{what}: {text}");
+    }
+    serde_json::from_str(&text).expect("a JSON body")
+}

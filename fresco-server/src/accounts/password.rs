@@ -1,0 +1,153 @@
+//! Passwords: what one must be, and the slow hash that is all that is kept of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use fresco_core::{Error, ErrorKind, Result};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+/// Characters of a password.
+const LENGTH: std::ops::RangeInclusive<usize> = 10..=128;
+/// Hashes at the same time: each takes 19 MB and a core.
+const AT_ONCE: usize = 4;
+/// How long one waits for its turn.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// A new password: 10 to 128 characters without a NUL.
+#[derive(Clone, Debug)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// Checks a password that somebody chose.
+    ///
+    /// # Errors
+    /// `Invalid`, without quoting it.
+    pub fn new(text: SecretString) -> Result<Self> {
+        let invalid =
+            |words: String| Error::new(ErrorKind::Invalid, words).with("field", "password");
+        if !LENGTH.contains(&text.expose_secret().chars().count()) {
+            let (least, most) = (LENGTH.start(), LENGTH.end());
+            return Err(invalid(format!("a password has {least} to {most} characters")));
+        }
+        if text.expose_secret().contains('\0') {
+            return Err(invalid("a password has no NUL in it".into()));
+        }
+        Ok(Self(text))
+    }
+
+    pub(super) fn text(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// Hashes and verifies, a few at a time.
+pub(super) struct Passwords {
+    turns: Arc<Semaphore>,
+    /// Verified against when there is no account, so that the time taken does not tell.
+    nobody: String,
+}
+
+impl Passwords {
+    pub(super) async fn new() -> Result<Self> {
+        let mut new = Self { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody: String::new() };
+        new.nobody = new.hash(&Password("nobody's password".into())).await?;
+        Ok(new)
+    }
+
+    pub(super) async fn hash(&self, password: &Password) -> Result<String> {
+        let password = password.0.clone();
+        self.slowly(move |argon| {
+            let hash = argon.hash_password(password.expose_secret().as_bytes());
+            hash.map(|hash| hash.to_string()).map_err(broken)
+        })
+        .await
+    }
+
+    /// Whether this is the password of this hash. Without a hash it is not, after the same time.
+    pub(super) async fn verify(&self, password: &SecretString, hash: Option<&str>) -> Result<bool> {
+        let (password, known) = (password.clone(), hash.is_some());
+        let hash = hash.unwrap_or(&self.nobody).to_owned();
+        let same = self
+            .slowly(move |argon| {
+                let bytes = password.expose_secret().as_bytes();
+                match PasswordVerifier::<str>::verify_password(&argon, bytes, &hash) {
+                    Ok(()) => Ok(true),
+                    Err(HashError::PasswordInvalid) => Ok(false),
+                    Err(error) => Err(broken(error)),
+                }
+            })
+            .await?;
+        Ok(same && known)
+    }
+
+    async fn slowly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Argon2<'static>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = tokio::time::timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            let words = "too many people sign in at this moment; try again";
+            return Err(Error::new(ErrorKind::Unavailable, words));
+        };
+        // OWASP's parameters for argon2id.
+        let params = Params::new(19 * 1024, 2, 1, None).map_err(|error| broken(error.into()))?;
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let task = tokio::task::spawn_blocking(move || {
+            // The turn ends with the work, even if nobody waits for its result any more.
+            let _turn = turn;
+            work(argon)
+        });
+        task.await.map_err(|error| {
+            Error::new(ErrorKind::Internal, "hashing a password did not end").with_source(error)
+        })?
+    }
+}
+
+fn broken(error: HashError) -> Error {
+    Error::new(ErrorKind::Internal, "a password can't be hashed or its hash can't be read")
+        .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Result<Password> {
+        Password::new(text.into())
+    }
+
+    #[test]
+    fn length_counts_characters() {
+        assert!(password("ninechars").is_err());
+        assert!(password("tenletters").is_ok());
+        assert!(password(&"ü".repeat(10)).is_ok());
+        assert!(password(&"ü".repeat(128)).is_ok());
+        assert!(password(&"x".repeat(129)).is_err());
+        let error = password("hunter2hunter2\0").unwrap_err();
+        assert!(!error.chain().contains("hunter2"));
+        assert!(!format!("{:?}", password("hunter2hunter2")).contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_of_its_password_alone() {
+        let passwords = Passwords::new().await.unwrap();
+        let hash = passwords.hash(&password("correct horse").unwrap()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        let (right, wrong) = ("correct horse".into(), "correct house".into());
+        assert!(passwords.verify(&right, Some(&hash)).await.unwrap());
+        assert!(!passwords.verify(&wrong, Some(&hash)).await.unwrap());
+        assert!(!passwords.verify(&"nobody's password".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_told_to_come_back() {
+        let passwords = Passwords::new().await.unwrap();
+        let _all = passwords.turns.acquire_many(4).await.unwrap();
+        tokio::time::pause();
+        let error = passwords.verify(&"x".into(), None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+}

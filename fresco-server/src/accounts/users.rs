@@ -1,0 +1,111 @@
+//! Accounts themselves.
+
+use chrono::{DateTime, Utc};
+use fresco_core::{Actor, OwnerId, Result};
+use secrecy::SecretString;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::database::{Mapped, call, is_duplicate};
+use super::{Accounts, Email, Password};
+
+/// Somebody with an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// The account's id.
+    pub id: Uuid,
+    /// The address, as it was typed first.
+    pub email: String,
+    /// The person's name.
+    pub name: Option<String>,
+    /// When the account was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The columns that [`User::read`] reads.
+pub(super) const COLUMNS: &str = "u.id, u.email, u.name, u.created_at";
+
+impl User {
+    /// This person as the owner of tenants.
+    #[must_use]
+    pub fn owner(&self) -> OwnerId {
+        OwnerId::new(self.id.to_string())
+    }
+
+    /// This person as the one who asks for an operation.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::User(self.id.to_string())
+    }
+
+    pub(super) fn read(row: &Row) -> Self {
+        Self { id: row.get(0), email: row.get(1), name: row.get(2), created_at: row.get(3) }
+    }
+}
+
+/// Somebody who wants an account, and has accepted the terms and the privacy policy. A name has no
+/// NUL in it.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The address.
+    pub email: Email,
+    /// The password.
+    pub password: Password,
+    /// The name.
+    pub name: Option<String>,
+}
+
+impl Accounts {
+    /// Makes an account; `None` when the address has one already.
+    ///
+    /// # Errors
+    /// The database's own; `Unavailable` while too many passwords are hashed.
+    pub async fn sign_up(&self, new: &NewUser) -> Result<Option<User>> {
+        let hash = self.passwords().hash(&new.password).await?;
+        call("accounts.sign_up", async {
+            let sql = format!(
+                "INSERT INTO fresco_server.users AS u
+                    (id, email, email_key, name, password_hash, terms_accepted_at)
+                 VALUES ($1, $2, $3, $4, $5, now()) RETURNING {COLUMNS}"
+            );
+            let client = self.database().client().await?;
+            let (email, key) = (new.email.as_str(), new.email.key());
+            let made =
+                client.query_one(&sql, &[&Uuid::new_v4(), &email, &key, &new.name, &hash]).await;
+            match made {
+                Err(error) if is_duplicate(&error) => Ok(None),
+                other => Ok(Some(User::read(&other.mapped()?))),
+            }
+        })
+        .await
+    }
+
+    /// The account with this address and this password. It takes as long when there is none.
+    ///
+    /// # Errors
+    /// The database's own; `Unavailable` while too many passwords are hashed.
+    pub async fn authenticate(
+        &self,
+        email: &Email,
+        password: &SecretString,
+    ) -> Result<Option<User>> {
+        let found = self.by_email(email.key()).await?;
+        let hash = found.as_ref().map(|(_, hash)| hash.as_str());
+        let right = self.passwords().verify(password, hash).await?;
+        Ok(found.filter(|_| right).map(|(user, _)| user))
+    }
+
+    /// The account of an address, and its password's hash.
+    pub(super) async fn by_email(&self, key: &str) -> Result<Option<(User, String)>> {
+        call("accounts.by_email", async {
+            let sql = format!(
+                "SELECT {COLUMNS}, u.password_hash FROM fresco_server.users u WHERE u.email_key = $1"
+            );
+            let client = self.database().client().await?;
+            let row = client.query_opt(&sql, &[&key]).await.mapped()?;
+            Ok(row.map(|row| (User::read(&row), row.get(4))))
+        })
+        .await
+    }
+}

@@ -1,0 +1,113 @@
+//! The end of the wizard: whose tenant it will be.
+
+use deadpool_postgres::Transaction;
+use fresco_core::{Error, ErrorKind, Result, Subdomain, TenantId};
+use secrecy::SecretString;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{COLUMNS, WizardSession};
+use crate::accounts::database::{Mapped, call};
+use crate::accounts::{Accounts, User, users};
+
+/// Whose tenant a session of the wizard leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WizardClaim {
+    /// This person's. The account was made just now, or before.
+    Owned {
+        /// The id that the tenant has, or will have.
+        tenant: TenantId,
+        /// The subdomain that was chosen.
+        subdomain: Subdomain,
+        /// The owner.
+        user: User,
+    },
+    /// There is no such session, or none any more.
+    Unknown,
+    /// A step is missing.
+    Incomplete {
+        /// That step.
+        next: u8,
+    },
+    /// The address has an account, and its password was not the one that was typed.
+    SignInRequired,
+}
+
+impl Accounts {
+    /// Makes the account of a session whose steps are all done, unless its address has one already,
+    /// and tells whose tenant it will be. Repeated, it tells the same.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn claim_wizard(&self, token: &SecretString) -> Result<WizardClaim> {
+        let Some(hash) = self.keys().wizard.hash_token(token) else {
+            return Ok(WizardClaim::Unknown);
+        };
+        call("accounts.claim_wizard", async {
+            let mut client = self.database().client().await?;
+            let transaction = client.transaction().await.mapped()?;
+            let sql = format!(
+                "SELECT {COLUMNS}, email_key, user_id, password_hash, verified_user_id, verified_hash
+                 FROM fresco_server.wizard_sessions
+                 WHERE id_hash = $1 AND expires_at > now() FOR UPDATE"
+            );
+            let Some(row) = transaction.query_opt(&sql, &[&hash]).await.mapped()? else {
+                return Ok(WizardClaim::Unknown);
+            };
+            let session = WizardSession::read(&row)?;
+            if let Some(next) = session.next() {
+                return Ok(WizardClaim::Incomplete { next });
+            }
+            let subdomain = session.data.subdomain.clone().ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "a session of the wizard has no subdomain")
+            })?;
+            let Some(user) = owner(&transaction, &row, &session).await? else {
+                return Ok(WizardClaim::SignInRequired);
+            };
+            transaction.commit().await.mapped()?;
+            Ok(WizardClaim::Owned { tenant: session.tenant, subdomain, user })
+        })
+        .await
+    }
+}
+
+/// The account of the session's address, made if there is none; `None` when it is somebody's who
+/// was not shown to sit here.
+async fn owner(
+    transaction: &Transaction<'_>,
+    row: &Row,
+    session: &WizardSession,
+) -> Result<Option<User>> {
+    let (key, minted): (&str, Uuid) = (row.get(5), row.get(6));
+    let password: Option<&str> = row.get(7);
+    let verified: Option<(Uuid, &str)> =
+        row.get::<_, Option<Uuid>>(8).zip(row.get::<_, Option<&str>>(9));
+    let data = &session.data;
+    transaction
+        .execute(
+            "INSERT INTO fresco_server.users
+                (id, email, email_key, name, password_hash, use_case, use_case_text,
+                 terms_accepted_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, now()) ON CONFLICT DO NOTHING",
+            &[
+                &minted,
+                &session.email,
+                &key,
+                &data.name,
+                &password,
+                &data.use_case.map(super::UseCase::as_str),
+                &data.other_text,
+            ],
+        )
+        .await
+        .mapped()?;
+    // Of two that come here at the same time, the second has waited for the first.
+    let sql = format!(
+        "SELECT {}, u.password_hash FROM fresco_server.users u WHERE u.email_key = $1",
+        users::COLUMNS
+    );
+    let account = transaction.query_one(&sql, &[&key]).await.mapped()?;
+    let user = User::read(&account);
+    let known = verified == Some((user.id, account.get(4)));
+    Ok((user.id == minted || known).then_some(user))
+}

@@ -1,0 +1,217 @@
+//! Accounts and sessions.
+
+pub(super) mod cookie;
+
+use chrono::{DateTime, Utc};
+use poem::http::StatusCode;
+use poem_openapi::payload::Json;
+use poem_openapi::types::{Password as PasswordText, ToJSON};
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::accounts::{NewUser, Password, User};
+use crate::api::Tag;
+use crate::api::text::Text;
+use crate::http::caller::MaybeCaller;
+use crate::http::problem::Problem;
+use crate::platform::Platform;
+
+/// Characters of a name.
+const LONGEST_NAME: usize = 200;
+
+/// Somebody who wants an account.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct SignUp {
+    /// The e-mail address; it has one account, however it is capitalised.
+    email: Text,
+    /// The password, 10 to 128 characters.
+    password: PasswordText,
+    /// The person's name, up to 200 characters.
+    name: Option<Text>,
+    /// Whether the terms are accepted; they must be.
+    terms_accepted: bool,
+    /// Whether the privacy policy is accepted; it must be.
+    privacy_accepted: bool,
+}
+
+/// Somebody who has an account.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct SignIn {
+    /// The e-mail address.
+    email: Text,
+    /// The password.
+    password: PasswordText,
+}
+
+/// Nothing to say: `{}`.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct Nothing {}
+
+/// An account.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct Account {
+    /// Its id.
+    id: Uuid,
+    /// Its address, as it was typed first.
+    email: String,
+    /// The person's name.
+    name: Option<String>,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+}
+
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        Self { id: user.id, email: user.email, name: user.name, created_at: user.created_at }
+    }
+}
+
+/// Who is signed in: both fields, or neither.
+#[derive(Debug, Default, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct Session {
+    /// The account.
+    user: Option<Account>,
+    /// When the session ends.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// An answer that sets the session's cookie, or clears it.
+#[derive(ApiResponse)]
+pub(super) enum WithCookie<T: ToJSON> {
+    /// Done.
+    #[oai(status = 200)]
+    Done(
+        Json<T>,
+        /// The session's cookie.
+        #[oai(header = "Set-Cookie")]
+        String,
+    ),
+}
+
+/// A short text of a person, without blanks around it; `None` for an empty one.
+pub(super) fn plain(
+    field: &str,
+    text: Option<Text>,
+    most: usize,
+) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let text = text.trim();
+    // A line break is no fault of a text; other control characters are, NUL above all.
+    let control = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t');
+    if text.chars().count() > most || text.chars().any(control) {
+        let words = format!("This may have up to {most} characters, and no control characters.");
+        return Err(Problem::field(field, words));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// The name of a person.
+pub(super) fn name(text: Option<Text>) -> Result<Option<String>, Problem> {
+    plain("name", text, LONGEST_NAME)
+}
+
+/// Both must be accepted.
+pub(super) fn accepted(terms: Option<bool>, privacy: Option<bool>) -> Result<(), Problem> {
+    for (field, value) in [("termsAccepted", terms), ("privacyAccepted", privacy)] {
+        if value != Some(true) {
+            return Err(Problem::field(field, "This must be accepted, with `true`."));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct AuthApi {
+    platform: Platform,
+}
+
+impl AuthApi {
+    pub(crate) const fn new(platform: Platform) -> Self {
+        Self { platform }
+    }
+
+    /// Signs a user in.
+    async fn open(&self, user: User) -> Result<WithCookie<Session>, Problem> {
+        let new = self.platform.accounts.open_session(user.id).await?;
+        let cookie = cookie::set(&self.platform.config, &new);
+        let session = Session { user: Some(user.into()), expires_at: Some(new.expires_at) };
+        Ok(WithCookie::Done(Json(session), cookie))
+    }
+}
+
+#[OpenApi(tag = "Tag::Auth")]
+impl AuthApi {
+    /// Makes an account and signs it in.
+    ///
+    /// Errors: 409 `email_taken` when the address has an account: this tells whoever asks that it
+    /// has one, since nothing is sent by mail that could tell only its owner; 422 `invalid` with
+    /// the `field`.
+    #[oai(path = "/api/auth.signUp", method = "post", operation_id = "auth_sign_up")]
+    async fn sign_up(&self, body: Json<SignUp>) -> Result<WithCookie<Session>, Problem> {
+        let Json(body) = body;
+        accepted(Some(body.terms_accepted), Some(body.privacy_accepted))?;
+        let new = NewUser {
+            email: body.email.parse()?,
+            password: Password::new(body.password.0.into())?,
+            name: name(body.name)?,
+        };
+        let made = self.platform.accounts.sign_up(&new).await?;
+        let user = made.ok_or_else(|| {
+            let words = "This address has an account. Sign in, or take another address.";
+            Problem::new(StatusCode::CONFLICT, "email_taken", words).of_field("email")
+        })?;
+        self.open(user).await
+    }
+
+    /// Signs in.
+    ///
+    /// A session lasts 14 days. Errors: 401 `wrong_credentials`, the same for a wrong password and
+    /// for an address without an account.
+    #[oai(path = "/api/auth.signIn", method = "post", operation_id = "auth_sign_in")]
+    async fn sign_in(&self, body: Json<SignIn>) -> Result<WithCookie<Session>, Problem> {
+        let Json(body) = body;
+        let password = SecretString::from(body.password.0);
+        let found = self.platform.accounts.authenticate(&body.email.parse()?, &password).await?;
+        let user = found.ok_or_else(|| {
+            let words = "The e-mail address or the password is wrong.";
+            Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", words)
+        })?;
+        self.open(user).await
+    }
+
+    /// Signs out: ends the session and clears its cookie.
+    ///
+    /// Nobody being signed in is no error.
+    #[oai(path = "/api/auth.signOut", method = "post", operation_id = "auth_sign_out")]
+    async fn sign_out(
+        &self,
+        caller: MaybeCaller,
+        _body: Json<Nothing>,
+    ) -> Result<WithCookie<Session>, Problem> {
+        if let Some(token) = &caller.token {
+            self.platform.accounts.close_session(token).await?;
+        }
+        Ok(WithCookie::Done(Json(Session::default()), cookie::clear(&self.platform.config)))
+    }
+
+    /// Tells who is signed in.
+    ///
+    /// Without a session that lives, the answer is `{}`.
+    #[oai(path = "/api/auth.getSession", method = "post", operation_id = "auth_get_session")]
+    async fn get_session(
+        &self,
+        caller: MaybeCaller,
+        _body: Json<Nothing>,
+    ) -> Result<Json<Session>, Problem> {
+        Ok(Json(caller.session.map_or_else(Session::default, |session| Session {
+            user: Some(session.user.into()),
+            expires_at: Some(session.expires_at),
+        })))
+    }
+}

@@ -1,0 +1,283 @@
+//! What a tenant's app wrote.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use fresco_core::{
+    Error, ErrorKind, LogLine as CoreLine, LogQuery, Result as CoreResult, TenantId,
+};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use poem::web::sse;
+use poem_openapi::param::{Header, Path};
+use poem_openapi::payload::Json;
+use poem_openapi::types::ToJSON;
+use poem_openapi::{Enum, Object, OpenApi, Union};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::api::Tag;
+use crate::api::feed::Feed;
+use crate::api::tenants::living;
+use crate::http::caller::Caller;
+use crate::http::problem::Problem;
+use crate::platform::Platform;
+
+/// Lines, unless said otherwise.
+const LINES: u32 = 200;
+/// Lines at most.
+const MOST_LINES: u32 = 5000;
+/// Lines that a live stream begins with.
+const FIRST_LINES: u32 = 100;
+/// Bytes of text in one answer.
+const MOST_BYTES: usize = 1024 * 1024;
+/// How long reading may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where a line was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "fresco_core::LogStream")]
+enum LogStream {
+    Stdout,
+    Stderr,
+}
+
+/// A line of an app's log.
+#[derive(Clone, Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct LogLine {
+    /// When it was written.
+    at: DateTime<Utc>,
+    /// Where.
+    stream: LogStream,
+    /// The text, without its line end.
+    text: String,
+}
+
+impl From<CoreLine> for LogLine {
+    fn from(line: CoreLine) -> Self {
+        Self { at: line.at, stream: line.stream.into(), text: line.text }
+    }
+}
+
+/// Which lines.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct GetLogs {
+    /// The tenant's id.
+    tenant_id: Uuid,
+    /// The newest so many lines, 1 to 5000. Default: 200.
+    lines: Option<u32>,
+    /// Only lines written since this moment.
+    since: Option<DateTime<Utc>>,
+}
+
+/// Lines of a log.
+#[derive(Debug, Default, Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct TenantLog {
+    /// The lines, oldest first.
+    lines: Vec<LogLine>,
+    /// True when older lines were left out, because all together would be larger than 1 MiB.
+    truncated: Option<bool>,
+}
+
+/// Why a live log ended.
+#[derive(Clone, Debug, Object)]
+struct LogEnd {
+    /// In words.
+    reason: String,
+}
+
+/// What a live log sends: a line (event `line`), or at last why there will be no more (event `end`).
+#[derive(Clone, Debug, Union)]
+enum LogEvent {
+    Line(LogLine),
+    End(LogEnd),
+}
+
+/// A line's place in its log. Lines of one moment are told apart by what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    at: DateTime<Utc>,
+    mark: u64,
+}
+
+impl Place {
+    fn of(line: &CoreLine) -> Self {
+        let mut mark = DefaultHasher::new();
+        (line.stream, &line.text).hash(&mut mark);
+        Self { at: line.at, mark: mark.finish() }
+    }
+
+    fn id(self) -> String {
+        let (seconds, nanos) = (self.at.timestamp(), self.at.timestamp_subsec_nanos());
+        format!("{seconds}.{nanos:09}-{:016x}", self.mark)
+    }
+}
+
+impl FromStr for Place {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (at, mark) = text.split_once('-').ok_or(())?;
+        let (seconds, nanos) = at.split_once('.').ok_or(())?;
+        let seconds = seconds.parse().map_err(|_| ())?;
+        let at = DateTime::from_timestamp(seconds, nanos.parse().map_err(|_| ())?).ok_or(())?;
+        Ok(Self { at, mark: u64::from_str_radix(mark, 16).map_err(|_| ())? })
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct LogsApi {
+    platform: Platform,
+}
+
+impl LogsApi {
+    pub(crate) const fn new(platform: Platform) -> Self {
+        Self { platform }
+    }
+
+    /// The lines of a tenant that is there; `None` when it has no container.
+    async fn open(
+        &self,
+        tenant: TenantId,
+        query: &LogQuery,
+    ) -> CoreResult<Option<BoxStream<'static, CoreResult<CoreLine>>>> {
+        match self.platform.orchestrator.logs(tenant, query).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            lines => lines.map(Some),
+        }
+    }
+}
+
+#[OpenApi(tag = "Tag::Tenants")]
+impl LogsApi {
+    /// Shows the newest lines that a tenant's app wrote.
+    ///
+    /// A tenant without a container has none. At most 1 MiB of text is answered. Errors: 404; 422
+    /// `invalid` with the `field`.
+    #[oai(path = "/api/tenants.getLogs", method = "post", operation_id = "tenants_get_logs")]
+    async fn get(&self, caller: Caller, body: Json<GetLogs>) -> Result<Json<TenantLog>, Problem> {
+        let GetLogs { tenant_id, lines, since } = body.0;
+        let lines = lines.unwrap_or(LINES);
+        if !(1..=MOST_LINES).contains(&lines) {
+            return Err(Problem::field("lines", format!("Ask for 1 to {MOST_LINES} lines.")));
+        }
+        let tenant = living(&self.platform, &caller, tenant_id).await?;
+        let mut query = LogQuery::last(lines);
+        // Before that no container wrote anything, and runtimes count from then.
+        query.since = since.map(|at| at.max(DateTime::UNIX_EPOCH));
+        let read = async {
+            match self.open(tenant.id, &query).await? {
+                Some(lines) => newest(lines).await,
+                None => Ok(TenantLog::default()),
+            }
+        };
+        let late = |_| Err(Error::new(ErrorKind::TimedOut, "the log took too long to read"));
+        Ok(Json(timeout(DEADLINE, read).await.unwrap_or_else(late)?))
+    }
+
+    /// Streams what a tenant's app writes, from the newest 100 lines on.
+    ///
+    /// Events: `line`, whose data is the line, and `end` with a `reason`, the last, when the
+    /// container does not run, or no longer. Close the stream at `end`. The header `Last-Event-ID`
+    /// goes on after the line of that id. A stream that ends without `end` should be opened again:
+    /// the server stops, or an hour has passed.
+    #[oai(path = "/api/tenants/:id/logs", method = "get", operation_id = "tenants_logs")]
+    async fn follow(
+        &self,
+        caller: Caller,
+        /// The tenant's id.
+        id: Path<Uuid>,
+        /// The id of the last line that came in.
+        #[oai(name = "Last-Event-ID")]
+        last: Header<Option<String>>,
+    ) -> Result<Feed<LogEvent>, Problem> {
+        let place = last.0.as_deref().map(Place::from_str).transpose().map_err(|()| {
+            Problem::field("Last-Event-ID", "Send the id of an event as it came, or none.")
+        })?;
+        let tenant = living(&self.platform, &caller, id.0).await?;
+        let mut query = LogQuery::last(FIRST_LINES).follow();
+        if let Some(place) = place {
+            query = LogQuery::last(MOST_LINES).follow();
+            query.since = Some(place.at);
+        }
+        let events = match self.open(tenant.id, &query).await? {
+            Some(lines) => followed(lines, place).boxed(),
+            None => {
+                stream::iter([ended("This tenant has no container, so it has no log.")]).boxed()
+            }
+        };
+        Ok(Feed::new(&self.platform.closing, events))
+    }
+}
+
+/// The newest lines that fit into one answer.
+async fn newest(mut lines: BoxStream<'static, CoreResult<CoreLine>>) -> CoreResult<TenantLog> {
+    let (mut kept, mut bytes, mut truncated) = (VecDeque::new(), 0, None);
+    while let Some(line) = lines.next().await {
+        let line = LogLine::from(line?);
+        bytes += line.text.len();
+        kept.push_back(line);
+        while bytes > MOST_BYTES && kept.len() > 1 {
+            bytes -= kept.pop_front().map_or(0, |line| line.text.len());
+            truncated = Some(true);
+        }
+    }
+    Ok(TenantLog { lines: kept.into(), truncated })
+}
+
+/// Lines as events, those left out that were sent before.
+fn followed(
+    lines: BoxStream<'static, CoreResult<CoreLine>>,
+    sent: Option<Place>,
+) -> impl Stream<Item = sse::Event> + Send + 'static {
+    stream::unfold(Some((lines, sent)), |state| async move {
+        let (mut lines, mut sent) = state?;
+        loop {
+            let line = match lines.next().await {
+                Some(Ok(line)) => line,
+                Some(Err(error)) => {
+                    // The stream ends, and whoever listens goes on after the last line.
+                    tracing::warn!(error = %error.chain(), "a log can't be followed now");
+                    return None;
+                }
+                None => return Some((ended("The tenant's container does not run."), None)),
+            };
+            let place = Place::of(&line);
+            if sent.is_some_and(|sent| place.at <= sent.at) {
+                // From the last line that was sent, all are new.
+                sent = sent.filter(|sent| *sent != place);
+                continue;
+            }
+            let data = LogEvent::Line(line.into()).to_json_string();
+            let event = sse::Event::message(data).event_type("line").id(place.id());
+            return Some((event, Some((lines, sent))));
+        }
+    })
+}
+
+fn ended(reason: &str) -> sse::Event {
+    let data = LogEvent::End(LogEnd { reason: reason.into() }).to_json_string();
+    sse::Event::message(data).event_type("end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_survives_its_id() {
+        let at = DateTime::from_timestamp(1_700_000_000, 42).unwrap();
+        let place = Place { at, mark: 10 };
+        assert_eq!(place.id(), "1700000000.000000042-000000000000000a");
+        assert_eq!(place.id().parse(), Ok(place));
+        for text in ["", "x", "1-1", "1.x-1", "1.1", "99999999999999999999.0-1", "1.0--1", "1.0-g"]
+        {
+            assert!(text.parse::<Place>().is_err(), "{text}");
+        }
+    }
+}

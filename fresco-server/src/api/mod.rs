@@ -1,0 +1,101 @@
+//! The HTTP API: what each call takes, does and answers.
+
+mod auth;
+mod choice;
+mod feed;
+mod health;
+mod home;
+mod logs;
+mod operations;
+mod shapes;
+mod tenants;
+mod text;
+mod wizard;
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use poem::Route;
+use poem::endpoint::BoxEndpoint;
+use poem::http::Method;
+use poem_openapi::registry::{MetaApi, Registry};
+use poem_openapi::{OpenApi, OpenApiService, Tags};
+
+use crate::platform::Platform;
+
+/// The groups of calls, as the document shows them.
+#[derive(Tags)]
+#[oai(rename_all = "lowercase")]
+enum Tag {
+    /// Sign up and get a first tenant, step by step.
+    Wizard,
+    /// Accounts and sessions.
+    Auth,
+    /// The signed-in user's tenants.
+    Tenants,
+    /// Work under way on a tenant.
+    Operations,
+    /// The platform itself.
+    System,
+}
+
+type Calls = (
+    wizard::WizardApi,
+    auth::AuthApi,
+    tenants::TenantsApi,
+    logs::LogsApi,
+    operations::OperationsApi,
+    health::HealthApi,
+    home::HomeApi,
+);
+
+/// All that the service answers, with its document and its explorer.
+pub(crate) fn routes(platform: &Platform) -> Route {
+    let calls: Calls = (
+        wizard::WizardApi::new(platform.clone()),
+        auth::AuthApi::new(platform.clone()),
+        tenants::TenantsApi::new(platform.clone()),
+        logs::LogsApi::new(platform.clone()),
+        operations::OperationsApi::new(platform.clone()),
+        health::HealthApi::new(platform.clone()),
+        home::HomeApi,
+    );
+    let service = described(calls);
+    Route::new()
+        .at("/openapi.json", poem::get(service.spec_endpoint()))
+        .nest("/docs", service.swagger_ui())
+        .nest("/", service)
+}
+
+/// The API's description, as `GET /openapi.json` answers it.
+#[must_use]
+pub fn openapi_document() -> String {
+    described(Described::<Calls>(PhantomData)).spec()
+}
+
+fn described<T: OpenApi>(calls: T) -> OpenApiService<T, ()> {
+    OpenApiService::new(calls, "Fresco Platform", env!("CARGO_PKG_VERSION"))
+        .description(
+            "Sign up, pick a subdomain, and run an instance of your own of a containerised web \
+             app.\n\nCalls are POST with a JSON body; streams are GET and send server-sent events. \
+             Every error is a problem document (RFC 9457) whose `code` is stable. Signing in sets \
+             a cookie.",
+        )
+        .license("MIT OR Apache-2.0")
+        .external_document("https://documentation.networkcanvas.com/en/fresco")
+}
+
+/// Calls that can be described and not called: a document needs no platform.
+struct Described<T>(PhantomData<T>);
+
+impl<T: OpenApi> OpenApi for Described<T> {
+    fn meta() -> Vec<MetaApi> {
+        T::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}

@@ -1,0 +1,89 @@
+//! Operations, watched live.
+
+use fresco_core::{Event, OperationId};
+use futures_util::stream::{self, StreamExt};
+use poem::web::sse;
+use poem_openapi::OpenApi;
+use poem_openapi::param::{Header, Path};
+use poem_openapi::types::ToJSON;
+use uuid::Uuid;
+
+use crate::api::Tag;
+use crate::api::feed::Feed;
+use crate::api::shapes::Operation;
+use crate::api::tenants::owned;
+use crate::http::caller::Caller;
+use crate::http::problem::Problem;
+use crate::platform::Platform;
+
+#[derive(Clone, Debug)]
+pub(crate) struct OperationsApi {
+    platform: Platform,
+}
+
+impl OperationsApi {
+    pub(crate) const fn new(platform: Platform) -> Self {
+        Self { platform }
+    }
+}
+
+#[OpenApi(tag = "Tag::Operations")]
+impl OperationsApi {
+    /// Streams what happens to an operation, from its beginning.
+    ///
+    /// Events: `step` (the operation changed), `progress` (an image is being fetched; not kept, and
+    /// without an id) and `done`, the last. The data of each is the whole operation. Close the
+    /// stream at `done`. The header `Last-Event-ID` goes on after the event of that id. A stream
+    /// that ends before `done` should be opened again: the server stops, or an hour has passed.
+    #[oai(path = "/api/operations/:id/events", method = "get", operation_id = "operations_events")]
+    async fn events(
+        &self,
+        caller: Caller,
+        /// The operation's id.
+        id: Path<Uuid>,
+        /// The id of the last event that came in.
+        #[oai(name = "Last-Event-ID")]
+        last: Header<Option<u64>>,
+    ) -> Result<Feed<Operation>, Problem> {
+        let platform = &self.platform;
+        let id = OperationId::from_uuid(id.0);
+        let unknown = || Problem::not_found("operation");
+        let operation = platform.orchestrator.operation(id).await.map_err(|error| {
+            // In the same words as for another's.
+            if error.kind() == fresco_core::ErrorKind::NotFound { unknown() } else { error.into() }
+        })?;
+        let tenant = owned(platform, &caller, operation.tenant.as_uuid()).await;
+        tenant
+            .map_err(|problem| if problem.code() == "not_found" { unknown() } else { problem })?;
+        let events = platform.orchestrator.watch(id, last.0.unwrap_or_default()).await?;
+        let shown =
+            stream::unfold((events, Operation::from(&operation)), |(mut events, last)| async {
+                let (event, now) = match events.next().await? {
+                    Ok(event) => told(event, last)?,
+                    Err(error) => {
+                        // The stream ends, and whoever listens goes on after the last event.
+                        tracing::warn!(error = %error.chain(), "an operation can't be watched now");
+                        return None;
+                    }
+                };
+                Some((event, (events, now)))
+            });
+        Ok(Feed::new(&platform.closing, shown))
+    }
+}
+
+/// An event as it is sent, and the operation as it is known then.
+fn told(event: Event, last: Operation) -> Option<(sse::Event, Operation)> {
+    let (name, seq, now) = match event {
+        Event::Step { seq, operation } => ("step", seq, Operation::from(&*operation)),
+        Event::Done { seq, operation } => ("done", seq, Operation::from(&*operation)),
+        Event::Progress(progress) => {
+            let data = last.clone().with_progress(progress).to_json_string();
+            return Some((sse::Event::message(data).event_type("progress"), last));
+        }
+        // Of a kind that came with a newer library: nobody knows what to make of it.
+        _ => return None,
+    };
+    let event = sse::Event::message(now.to_json_string()).event_type(name).id(seq.to_string());
+    Some((event, now))
+}

@@ -1,0 +1,353 @@
+//! The signed-in user's tenants.
+
+use std::collections::BTreeMap;
+
+use fresco_core::{
+    Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
+};
+use poem::http::StatusCode;
+use poem_openapi::param::Header;
+use poem_openapi::payload::Json;
+use poem_openapi::types::ToJSON;
+use poem_openapi::{Object, OpenApi};
+use uuid::Uuid;
+
+use crate::api::Tag;
+use crate::api::choice::{self, SomeLimits};
+use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
+use crate::api::text::Text;
+use crate::http::caller::Caller;
+use crate::http::problem::Problem;
+use crate::platform::Platform;
+
+/// Tenants of a page, unless said otherwise.
+const PAGE: u32 = 20;
+/// Tenants of a page at most.
+const LARGEST_PAGE: u32 = 100;
+/// Operations that are shown with a tenant.
+const SHOWN_OPERATIONS: u32 = 10;
+
+/// A new tenant.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
+struct CreateTenant {
+    /// Its name below the platform's domain: 3 to 63 of a-z, 0-9 and single inner hyphens.
+    subdomain: Text,
+    /// The image; without it, the platform's usual one.
+    image: Option<Text>,
+    /// Variables for the app. Names that the platform sets itself are refused.
+    environment: Option<BTreeMap<String, Text>>,
+    /// Limits; without them, the platform's usual ones.
+    limits: Option<SomeLimits>,
+}
+
+/// Which tenants to list.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct ListTenants {
+    /// The page, from 1. Default: 1.
+    page: Option<u32>,
+    /// Tenants a page, 1 to 100. Default: 20.
+    limit: Option<u32>,
+    /// Only those whose subdomain contains this text.
+    search: Option<Text>,
+    /// Only those with this status. Destroyed ones are listed only when asked for like this.
+    status: Option<TenantStatus>,
+}
+
+/// One page of tenants.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct TenantPage {
+    /// The tenants, newest first.
+    tenants: Vec<Tenant>,
+    /// How many there are in all.
+    total: u64,
+    /// This page.
+    page: u32,
+    /// How many pages there are; 0 when there is no tenant.
+    pages: u64,
+}
+
+/// Which tenant.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct TenantRef {
+    /// The tenant's id.
+    tenant_id: Uuid,
+}
+
+/// A tenant, and what was done with it.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct TenantDetails {
+    /// The tenant.
+    tenant: Tenant,
+    /// Its last ten operations, newest first.
+    operations: Vec<Operation>,
+}
+
+/// What shall change; at least one thing must be named.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct UpdateTenant {
+    /// The tenant's id.
+    tenant_id: Uuid,
+    /// The image. Naming the same one again fetches what its name stands for now.
+    image: Option<Text>,
+    /// The app's variables: all of them, in place of those before.
+    environment: Option<BTreeMap<String, Text>>,
+    /// The limits that shall change.
+    limits: Option<SomeLimits>,
+}
+
+/// Which tenant to destroy.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+struct DestroyTenant {
+    /// The tenant's id.
+    tenant_id: Uuid,
+    /// Its subdomain, typed by the person who means it.
+    confirmation: Text,
+}
+
+/// A tenant of the caller's, destroyed or not. Another's is answered as one that does not exist.
+pub(crate) async fn owned(
+    platform: &Platform,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<CoreTenant, Problem> {
+    let mut query = TenantQuery::one(TenantId::from_uuid(id));
+    query.owner = Some(caller.0.owner());
+    let page = platform.orchestrator.tenants(&query).await?;
+    page.tenants.into_iter().next().ok_or_else(|| Problem::not_found("tenant"))
+}
+
+/// A tenant of the caller's that something can be done with.
+pub(crate) async fn living(
+    platform: &Platform,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<CoreTenant, Problem> {
+    let tenant = owned(platform, caller, id).await?;
+    if tenant.state.status == fresco_core::TenantStatus::Destroyed {
+        return Err(Problem::not_found("tenant"));
+    }
+    Ok(tenant)
+}
+
+/// The newest operation of a tenant.
+pub(crate) async fn newest_operation(
+    platform: &Platform,
+    id: TenantId,
+) -> Result<Option<CoreOperation>, Problem> {
+    Ok(platform.orchestrator.operations(id, 1).await?.into_iter().next())
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TenantsApi {
+    platform: Platform,
+}
+
+impl TenantsApi {
+    pub(crate) const fn new(platform: Platform) -> Self {
+        Self { platform }
+    }
+}
+
+#[OpenApi(tag = "Tag::Tenants")]
+impl TenantsApi {
+    /// Creates a tenant.
+    ///
+    /// With the header `Idempotency-Key` (1 to 255 visible ASCII characters) the same request sent
+    /// again within 24 hours is done once and answered alike. Errors: 409 `subdomain_taken`;
+    /// 422 `invalid` with the `field`; 422 `idempotency_key_reused` for a key that came with another
+    /// body.
+    #[oai(path = "/api/tenants.create", method = "post", operation_id = "tenants_create")]
+    async fn create(
+        &self,
+        caller: Caller,
+        /// A key of the caller's own for this request.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<String>>,
+        body: Json<CreateTenant>,
+    ) -> Result<Answer<Deployed>, Problem> {
+        let Platform { config, orchestrator, accounts, .. } = &self.platform;
+        let policy = &config.tenants;
+        let mut spec = policy.new_tenant(caller.0.owner(), choice::subdomain(&body.subdomain)?);
+        if let Some(image) = &body.image {
+            spec.image = choice::image(policy, image)?;
+        }
+        if let Some(variables) = &body.environment {
+            spec.environment = choice::environment(&spec.app, variables)?;
+        }
+        if let Some(limits) = &body.limits {
+            spec.limits = limits.checked(policy, &spec.app, spec.limits)?;
+        }
+        let id = match &key.0 {
+            None => TenantId::new(),
+            Some(key) => {
+                let (call, text) = ("tenants.create", body.to_json_string());
+                let known = accounts.tenant_for_key(caller.0.id, call, key, text.as_bytes());
+                known.await?.ok_or_else(|| {
+                    Problem::new(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "idempotency_key_reused",
+                        "This Idempotency-Key came with another request before. Choose a new one.",
+                    )
+                })?
+            }
+        };
+        let accepted = orchestrator.deploy(id, spec, caller.0.actor()).await?;
+        Ok(Answer::Accepted(Json(Deployed::of(orchestrator, &accepted))))
+    }
+
+    /// Lists your tenants, newest first.
+    ///
+    /// A page behind the last one is empty.
+    #[oai(path = "/api/tenants.list", method = "post", operation_id = "tenants_list")]
+    async fn list(
+        &self,
+        caller: Caller,
+        body: Json<ListTenants>,
+    ) -> Result<Json<TenantPage>, Problem> {
+        let ListTenants { page, limit, search, status } = body.0;
+        let (page, limit) = (page.unwrap_or(1), limit.unwrap_or(PAGE));
+        if page == 0 {
+            return Err(Problem::field("page", "Pages count from 1."));
+        }
+        if !(1..=LARGEST_PAGE).contains(&limit) {
+            return Err(Problem::field(
+                "limit",
+                format!("A page has 1 to {LARGEST_PAGE} tenants."),
+            ));
+        }
+        let orchestrator = &self.platform.orchestrator;
+        let mut query = TenantQuery::all();
+        query.owner = Some(caller.0.owner());
+        query.search =
+            search.map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
+        query.status = status.map(Into::into);
+        query.offset = u64::from(page - 1) * u64::from(limit);
+        query.limit = u64::from(limit);
+        let found = orchestrator.tenants(&query).await?;
+        Ok(Json(TenantPage {
+            tenants: found.tenants.iter().map(|one| Tenant::of(orchestrator, one)).collect(),
+            total: found.total,
+            page,
+            pages: found.total.div_ceil(u64::from(limit)),
+        }))
+    }
+
+    /// Shows a tenant with its last operations.
+    ///
+    /// This is the one call that still shows a tenant after it was destroyed, so that its owner can
+    /// see what became of it; for every other call it does not exist any more (404).
+    #[oai(path = "/api/tenants.get", method = "post", operation_id = "tenants_get")]
+    async fn get(
+        &self,
+        caller: Caller,
+        body: Json<TenantRef>,
+    ) -> Result<Json<TenantDetails>, Problem> {
+        let orchestrator = &self.platform.orchestrator;
+        let tenant = owned(&self.platform, &caller, body.tenant_id).await?;
+        let operations = orchestrator.operations(tenant.id, SHOWN_OPERATIONS).await?;
+        Ok(Json(TenantDetails {
+            tenant: Tenant::of(orchestrator, &tenant),
+            operations: operations.iter().map(Operation::from).collect(),
+        }))
+    }
+
+    /// Starts a stopped tenant.
+    ///
+    /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way.
+    #[oai(path = "/api/tenants.start", method = "post", operation_id = "tenants_start")]
+    async fn start(&self, caller: Caller, body: Json<TenantRef>) -> Result<Answer<Begun>, Problem> {
+        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        let begun = self.platform.orchestrator.start_tenant(tenant.id, caller.0.actor()).await?;
+        Ok(Answer::Accepted(Json(begun.into())))
+    }
+
+    /// Stops a tenant; its data stays.
+    ///
+    /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way; 409
+    /// `conflict` for a tenant that was never active.
+    #[oai(path = "/api/tenants.stop", method = "post", operation_id = "tenants_stop")]
+    async fn stop(&self, caller: Caller, body: Json<TenantRef>) -> Result<Answer<Begun>, Problem> {
+        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        let begun = self.platform.orchestrator.stop_tenant(tenant.id, caller.0.actor()).await?;
+        Ok(Answer::Accepted(Json(begun.into())))
+    }
+
+    /// Restarts a tenant; one whose creation failed is created again.
+    ///
+    /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way.
+    #[oai(path = "/api/tenants.restart", method = "post", operation_id = "tenants_restart")]
+    async fn restart(
+        &self,
+        caller: Caller,
+        body: Json<TenantRef>,
+    ) -> Result<Answer<Begun>, Problem> {
+        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        let begun = self.platform.orchestrator.restart_tenant(tenant.id, caller.0.actor()).await?;
+        Ok(Answer::Accepted(Json(begun.into())))
+    }
+
+    /// Runs a tenant with another image, other variables or other limits; a stopped one is started.
+    ///
+    /// If it does not come up, what ran before runs again. Errors: 404; 409 `operation_in_progress`
+    /// with the `operationId` that is in the way; 422 `invalid` with the `field`.
+    #[oai(path = "/api/tenants.update", method = "post", operation_id = "tenants_update")]
+    async fn update(
+        &self,
+        caller: Caller,
+        body: Json<UpdateTenant>,
+    ) -> Result<Answer<Begun>, Problem> {
+        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        let (policy, spec) = (&self.platform.config.tenants, &tenant.spec);
+        let limits = body.limits.as_ref().filter(|limits| !limits.is_empty());
+        if body.image.is_none() && body.environment.is_none() && limits.is_none() {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "Nothing would change. Name an image, an environment or limits.",
+            ));
+        }
+        let mut update = Update::default();
+        if let Some(text) = &body.image {
+            update.image = Some(choice::image(policy, text)?);
+        }
+        if let Some(variables) = &body.environment {
+            update.environment = Some(choice::environment(&spec.app, variables)?);
+        }
+        if let Some(limits) = limits {
+            update.limits = Some(limits.checked(policy, &spec.app, spec.limits)?);
+        }
+        let orchestrator = &self.platform.orchestrator;
+        let begun = orchestrator.update_tenant(tenant.id, update, caller.0.actor()).await?;
+        Ok(Answer::Accepted(Json(begun.into())))
+    }
+
+    /// Removes a tenant with all its data, for good.
+    ///
+    /// It takes the place of whatever operation is under way. Errors: 404; 422
+    /// `confirmation_mismatch` when `confirmation` is not the tenant's subdomain.
+    #[oai(path = "/api/tenants.destroy", method = "post", operation_id = "tenants_destroy")]
+    async fn destroy(
+        &self,
+        caller: Caller,
+        body: Json<DestroyTenant>,
+    ) -> Result<Answer<Begun>, Problem> {
+        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        if *body.confirmation != *tenant.spec.subdomain.as_str() {
+            return Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "confirmation_mismatch",
+                "To destroy this tenant and all its data, send its subdomain as the confirmation.",
+            )
+            .of_field("confirmation"));
+        }
+        let begun = self.platform.orchestrator.destroy_tenant(tenant.id, caller.0.actor()).await?;
+        Ok(Answer::Accepted(Json(begun.into())))
+    }
+}

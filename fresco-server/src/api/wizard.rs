@@ -1,0 +1,173 @@
+//! The wizard: from an address to a tenant, step by step.
+
+mod deploy;
+mod shapes;
+mod subdomain;
+
+use poem::http::StatusCode;
+use poem_openapi::OpenApi;
+use poem_openapi::payload::Json;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::accounts::{Email, WizardSession, WizardStep, WizardUpdate};
+use crate::api::Tag;
+use crate::api::tenants::{newest_operation, owned};
+use crate::http::caller::Caller;
+use crate::http::problem::Problem;
+use crate::platform::Platform;
+use shapes::{
+    Deploying, Deployment, DeploymentOf, SubdomainAnswer, SubdomainQuestion, WizardBegin,
+    WizardBegun, WizardHolder, WizardState, WizardTyped,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct WizardApi {
+    platform: Platform,
+}
+
+impl WizardApi {
+    pub(crate) const fn new(platform: Platform) -> Self {
+        Self { platform }
+    }
+
+    async fn session(&self, token: &SecretString) -> Result<WizardSession, Problem> {
+        self.platform.accounts.wizard(token).await?.ok_or_else(unknown)
+    }
+}
+
+/// 404: no session of the wizard, or none any more.
+fn unknown() -> Problem {
+    let words = "There is no such session of the wizard, or it has ended. Begin a new one.";
+    Problem::new(StatusCode::NOT_FOUND, "unknown_session", words)
+}
+
+/// 409: this step comes first.
+fn incomplete(next: u8) -> Problem {
+    let words = format!("Step {next} of the wizard comes next.");
+    Problem::new(StatusCode::CONFLICT, "wizard_incomplete", words).of_field("step")
+}
+
+#[OpenApi(tag = "Tag::Wizard")]
+impl WizardApi {
+    /// Tells whether a subdomain can be had.
+    ///
+    /// Where it can't, `reason` says why, and `suggestions` are up to five that can.
+    #[oai(
+        path = "/api/wizard.checkSubdomain",
+        method = "post",
+        operation_id = "wizard_check_subdomain"
+    )]
+    async fn check_subdomain(
+        &self,
+        body: Json<SubdomainQuestion>,
+    ) -> Result<Json<SubdomainAnswer>, Problem> {
+        let Json(SubdomainQuestion { subdomain: text }) = body;
+        Ok(Json(subdomain::check(&self.platform.orchestrator, text.0).await?))
+    }
+
+    /// Begins a session of the wizard.
+    ///
+    /// `sessionId` is a secret: whoever has it is in the session, for one hour. The same address
+    /// again begins another session, and nothing tells whether the address has an account. Errors:
+    /// 422 `invalid` with the `field`.
+    #[oai(
+        path = "/api/wizard.createSession",
+        method = "post",
+        operation_id = "wizard_create_session"
+    )]
+    async fn create_session(&self, body: Json<WizardBegin>) -> Result<Json<WizardBegun>, Problem> {
+        let email: Email = body.email.parse()?;
+        let new = self.platform.accounts.begin_wizard(&email).await?;
+        let session_id = new.token.expose_secret().to_owned();
+        Ok(Json(WizardBegun { session_id, expires_at: new.expires_at }))
+    }
+
+    /// Takes in one step.
+    ///
+    /// Step 1: `password`, `name`?. Step 2: `useCase`, `otherText`?. Step 3: `subdomain`. Step 4:
+    /// `termsAccepted` and `privacyAccepted`, both true. They come in this order; a step that is
+    /// done can be done again, until the tenant is deployed. The password is hashed at once and
+    /// never returned. Errors: 404 `unknown_session`; 409 `wizard_incomplete` when another step
+    /// comes first, `subdomain_taken`, `wizard_finished` once the tenant is deployed,
+    /// `account_made` for step 1 once the account is there; 422 `invalid` with the `field`.
+    #[oai(
+        path = "/api/wizard.updateSession",
+        method = "post",
+        operation_id = "wizard_update_session"
+    )]
+    async fn update_session(&self, body: Json<WizardTyped>) -> Result<Json<WizardState>, Problem> {
+        let Json(WizardTyped { session_id, step, data }) = body;
+        let token = SecretString::from(session_id.0);
+        let session = self.session(&token).await?;
+        let step = data.step(step)?;
+        let orchestrator = &self.platform.orchestrator;
+        if deploy::accepted(orchestrator, session.tenant).await? {
+            let words =
+                "The tenant of this session is deployed; nothing of it can be changed here.";
+            return Err(Problem::new(StatusCode::CONFLICT, "wizard_finished", words));
+        }
+        if let WizardStep::Subdomain(name) = &step {
+            subdomain::free(orchestrator, name, session.tenant).await?;
+        }
+        match self.platform.accounts.update_wizard(&token, step).await? {
+            WizardUpdate::Done(session) => Ok(Json(session.into())),
+            WizardUpdate::Unknown => Err(unknown()),
+            WizardUpdate::Early { next } => Err(incomplete(next)),
+            WizardUpdate::AccountMade => {
+                let words =
+                    "The account of this session is made; its password can't be changed here.";
+                Err(Problem::new(StatusCode::CONFLICT, "account_made", words))
+            }
+        }
+    }
+
+    /// Shows how far a session is.
+    ///
+    /// The password is not shown. Errors: 404 `unknown_session`.
+    #[oai(path = "/api/wizard.getSession", method = "post", operation_id = "wizard_get_session")]
+    async fn get_session(&self, body: Json<WizardHolder>) -> Result<Json<WizardState>, Problem> {
+        let Json(WizardHolder { session_id }) = body;
+        Ok(Json(self.session(&session_id.0.into()).await?.into()))
+    }
+
+    /// Makes the account, signs it in, and deploys its tenant.
+    ///
+    /// Repeated with the same session, also at the same time or after an answer was lost, it gives
+    /// the same answer. Where the address has an account already, its password must be the one of
+    /// step 1: then the tenant is added to it. Errors: 401 `sign_in_required` when it is not (which
+    /// tells that the address has an account; do step 1 again with its password); 404
+    /// `unknown_session`; 409 `wizard_incomplete` when a step is missing, `subdomain_taken` when
+    /// somebody was faster (do step 3 again).
+    #[oai(
+        path = "/api/wizard.deployTenant",
+        method = "post",
+        operation_id = "wizard_deploy_tenant"
+    )]
+    async fn deploy_tenant(&self, body: Json<WizardHolder>) -> Result<Deploying, Problem> {
+        let Json(WizardHolder { session_id }) = body;
+        let token = SecretString::from(session_id.0);
+        let session = self.session(&token).await?;
+        deploy::deploy(&self.platform, &token, &session).await
+    }
+
+    /// Tells where a tenant stands, with its newest operation.
+    ///
+    /// Errors: 401 `not_signed_in`; 404 for an unknown tenant, or one of somebody else's.
+    #[oai(
+        path = "/api/wizard.getDeploymentStatus",
+        method = "post",
+        operation_id = "wizard_get_deployment_status"
+    )]
+    async fn get_deployment_status(
+        &self,
+        caller: Caller,
+        body: Json<DeploymentOf>,
+    ) -> Result<Json<Deployment>, Problem> {
+        let tenant = owned(&self.platform, &caller, body.tenant_id).await?;
+        let operation = newest_operation(&self.platform, tenant.id).await?;
+        Ok(Json(Deployment {
+            status: tenant.state.status.into(),
+            operation: operation.as_ref().map(Into::into),
+        }))
+    }
+}

@@ -1,0 +1,55 @@
+//! The end of the wizard.
+
+use fresco_core::{Orchestrator, TenantId, TenantQuery};
+use poem::http::StatusCode;
+use poem_openapi::payload::Json;
+use secrecy::SecretString;
+
+use super::shapes::Deploying;
+use super::{incomplete, subdomain, unknown};
+use crate::accounts::{WizardClaim, WizardSession};
+use crate::api::auth::cookie;
+use crate::api::shapes::Deployed;
+use crate::http::problem::Problem;
+use crate::platform::Platform;
+
+/// Whether the tenant of a session was accepted. The store alone knows: an answer of its may have
+/// been lost.
+pub(super) async fn accepted(
+    orchestrator: &Orchestrator,
+    tenant: TenantId,
+) -> Result<bool, Problem> {
+    Ok(orchestrator.tenants(&TenantQuery::one(tenant)).await?.total > 0)
+}
+
+/// Each part can be repeated: account and tenant have ids that the session named beforehand.
+pub(super) async fn deploy(
+    platform: &Platform,
+    token: &SecretString,
+    session: &WizardSession,
+) -> Result<Deploying, Problem> {
+    let Platform { config, orchestrator, accounts, .. } = platform;
+    if let Some(next) = session.next() {
+        return Err(incomplete(next));
+    }
+    // An account is made only when its tenant can be: whoever must choose again has made nothing.
+    if let Some(name) = &session.data.subdomain
+        && !accepted(orchestrator, session.tenant).await?
+    {
+        subdomain::free(orchestrator, name, session.tenant).await?;
+    }
+    let (tenant, name, user) = match accounts.claim_wizard(token).await? {
+        WizardClaim::Owned { tenant, subdomain, user } => (tenant, subdomain, user),
+        WizardClaim::Unknown => return Err(unknown()),
+        WizardClaim::Incomplete { next } => return Err(incomplete(next)),
+        WizardClaim::SignInRequired => {
+            let words = "This address has an account with another password. Do step 1 again with its password, or take another address.";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "sign_in_required", words));
+        }
+    };
+    let spec = config.tenants.new_tenant(user.owner(), name);
+    let accepted = orchestrator.deploy(tenant, spec, user.actor()).await?;
+    let login = accounts.open_session(user.id).await?;
+    let deployed = Deployed::of(orchestrator, &accepted);
+    Ok(Deploying::Accepted(Json(deployed), cookie::set(config, &login)))
+}

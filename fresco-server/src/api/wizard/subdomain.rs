@@ -1,0 +1,119 @@
+//! Which subdomains can be had.
+
+use fresco_core::{Orchestrator, Subdomain, SubdomainError, TenantId, TenantQuery};
+
+use super::shapes::{Reason, SubdomainAnswer};
+use crate::http::problem::Problem;
+
+/// Suggestions at most.
+const SUGGESTIONS: usize = 5;
+/// Characters of a text that a suggestion keeps: what is added to them fits.
+const KEPT: usize = 48;
+
+/// Whether this can be had, why not, and what can.
+pub(super) async fn check(
+    orchestrator: &Orchestrator,
+    text: String,
+) -> Result<SubdomainAnswer, Problem> {
+    let reason = match text.parse::<Subdomain>() {
+        Ok(name) if holder(orchestrator, &name).await?.is_none() => {
+            return Ok(SubdomainAnswer {
+                subdomain: text,
+                available: true,
+                reason: None,
+                suggestions: Vec::new(),
+            });
+        }
+        Ok(_) => Reason::Taken,
+        Err(SubdomainError::Reserved) => Reason::Reserved,
+        Err(_) => Reason::Invalid,
+    };
+    let mut suggestions = Vec::new();
+    for name in candidates(&text) {
+        if suggestions.len() == SUGGESTIONS {
+            break;
+        }
+        if holder(orchestrator, &name).await?.is_none() {
+            suggestions.push(name.into());
+        }
+    }
+    Ok(SubdomainAnswer { subdomain: text, available: false, reason: Some(reason), suggestions })
+}
+
+/// Refuses a name that another tenant than this one has.
+pub(super) async fn free(
+    orchestrator: &Orchestrator,
+    name: &Subdomain,
+    own: TenantId,
+) -> Result<(), Problem> {
+    match holder(orchestrator, name).await? {
+        Some(tenant) if tenant != own => Err(Problem::subdomain_taken()),
+        _ => Ok(()),
+    }
+}
+
+/// The tenant that has this name now.
+async fn holder(
+    orchestrator: &Orchestrator,
+    name: &Subdomain,
+) -> Result<Option<TenantId>, Problem> {
+    let mut query = TenantQuery::all();
+    (query.subdomain, query.limit) = (Some(name.clone()), 1);
+    Ok(orchestrator.tenants(&query).await?.tenants.first().map(|tenant| tenant.id))
+}
+
+/// Subdomains that look like this text, the nearest first. The last ones are hardly ever taken.
+fn candidates(text: &str) -> Vec<Subdomain> {
+    let mut base = String::new();
+    for letter in text.chars().take(4 * KEPT).flat_map(char::to_lowercase) {
+        if letter.is_ascii_alphanumeric() {
+            base.push(letter);
+        } else if letter.is_ascii() && !base.ends_with('-') {
+            base.push('-');
+        }
+    }
+    let base: String = base.trim_matches('-').chars().take(KEPT).collect();
+    let base = base.trim_end_matches('-');
+    if base.is_empty() {
+        return Vec::new();
+    }
+    let mut names = vec![base.to_owned()];
+    names.extend(["study", "lab", "project", "team", "2", "3"].map(|end| format!("{base}-{end}")));
+    names.extend(["my", "the"].map(|start| format!("{start}-{base}")));
+    names.extend((0..3).map(|_| format!("{base}-x{}", rand::random_range(1000..10_000))));
+    // What was typed itself is among them only when it could be had.
+    names.iter().filter(|name| *name != text).filter_map(|name| name.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        candidates(text).into_iter().map(String::from).collect()
+    }
+
+    #[test]
+    fn suggestions_look_like_what_was_typed() {
+        assert_eq!(names("My Study!")[..2], ["my-study", "my-study-study"]);
+        assert_eq!(names("WWW")[0], "www-study");
+        assert_eq!(names("a")[0], "a-study");
+        assert_eq!(names("1234")[0], "1234-study");
+        assert_eq!(names("x_y")[0], "x-y");
+        assert_eq!(names("-x")[0], "x-study");
+        assert_eq!(names("x`) || Host(`y")[0], "x-host-y");
+        assert_eq!(names("taken")[0], "taken-study");
+    }
+
+    #[test]
+    fn there_is_always_something_when_a_letter_was_typed() {
+        let long = "a".repeat(100_000);
+        let edge = format!("{}-b", "a".repeat(KEPT - 1));
+        for text in ["7", "ä1", "a--b", "www", long.as_str(), edge.as_str()] {
+            assert!(names(text).len() > SUGGESTIONS, "{text}: {:?}", names(text));
+        }
+        for text in ["", "---", "ß", "!!!"] {
+            assert!(names(text).is_empty(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The whole service as one endpoint.
+
+use poem::middleware::CatchPanic;
+use poem::{Endpoint, EndpointExt};
+
+use crate::api;
+use crate::http::edge;
+use crate::http::guard::Guard;
+use crate::platform::Platform;
+
+/// The service's endpoint: serve it with poem, or nest it in an application of your own.
+///
+/// It works on nothing by itself: start the orchestrator's workers beside it.
+#[must_use]
+pub fn app(platform: Platform) -> impl Endpoint {
+    api::routes(&platform)
+        .with(Guard::new(&platform.config))
+        .data(platform)
+        .with(CatchPanic::new().with_handler(edge::panicked))
+        .around(edge::finish)
+}

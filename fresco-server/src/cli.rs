@@ -1,0 +1,110 @@
+//! The command line.
+
+use clap::builder::StyledStr;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::settings::{SETTINGS, Setting, Values};
+
+/// What the program was started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Task {
+    /// Serve until told to stop.
+    Serve,
+    /// Bring the database's tables up to date, and end.
+    Migrate,
+    /// Look at everything that the platform needs, and say what is wrong.
+    Doctor,
+}
+
+/// Reads the command line: what to do, and the settings that flags give.
+///
+/// # Errors
+/// clap's own, which also carries `--help` and `--version`.
+pub fn parse<I, T>(arguments: I) -> Result<(Task, Values), clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let matches = command().try_get_matches_from(arguments)?;
+    let (task, flags) = match matches.subcommand() {
+        Some(("migrate", flags)) => (Task::Migrate, flags),
+        Some(("doctor", flags)) => (Task::Doctor, flags),
+        Some((_, flags)) => (Task::Serve, flags),
+        None => (Task::Serve, &matches),
+    };
+    Ok((task, values(flags)))
+}
+
+fn values(flags: &ArgMatches) -> Values {
+    let given = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(|setting| {
+        Some((setting.name, flags.get_one::<String>(setting.name)?.as_str()))
+    });
+    Values::new(given)
+}
+
+fn command() -> Command {
+    let mut command = Command::new("fresco-server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Researchers sign up, pick a subdomain and get an instance of their own.")
+        .after_help(StyledStr::from(secrets()))
+        .subcommand(Command::new("serve").about("Serve the API (the default)"))
+        .subcommand(
+            Command::new("migrate").about("Bring the database's tables up to date, and end"),
+        )
+        .subcommand(
+            Command::new("doctor").about("Look at all that is needed, and say what is wrong"),
+        );
+    for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
+        command = command.arg(
+            Arg::new(setting.name)
+                .long(setting.flag())
+                .value_name("VALUE")
+                .global(true)
+                .help(help(setting)),
+        );
+    }
+    command
+}
+
+fn help(setting: &Setting) -> String {
+    let default = setting.default.map(|value| format!(" [default: {value}]")).unwrap_or_default();
+    format!("{} [env: {}]{default}", setting.help, setting.name)
+}
+
+fn secrets() -> String {
+    let mut text = "Each option is also an environment variable, or a line of a file .env in the working folder; an option wins over the environment, and that over the file. Secrets have no option:\n".to_owned();
+    for setting in SETTINGS.iter().filter(|setting| setting.secret) {
+        text.push_str(&format!("  {}: {}\n", setting.name, setting.help));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::find;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_before_and_after_the_task() {
+        for line in [
+            ["fresco-server", "--port", "3100", "doctor"],
+            ["fresco-server", "doctor", "--port", "3100"],
+        ] {
+            let (task, values) = parse(line).unwrap();
+            assert_eq!(task, Task::Doctor);
+            assert_eq!(values.set(find("PORT").unwrap()), Some("3100"));
+        }
+        assert_eq!(parse(["fresco-server"]).unwrap().0, Task::Serve);
+    }
+
+    #[test]
+    fn a_secret_is_no_flag() {
+        assert!(parse(["fresco-server", "--auth-secret", "x"]).is_err());
+    }
+}

@@ -1,0 +1,405 @@
+//! The configuration: every setting read once, checked, and all that is wrong told at once.
+
+mod reader;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use fresco_core::{AppProfile, Guarantee, Hostname, ImageRef, Isolation, Limits};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::origin::Origin;
+use crate::policy::{ImagePattern, LimitRange, TenantPolicy};
+use crate::settings::{PLACEHOLDER_SECRET, Values};
+use reader::Reader;
+
+/// How the server runs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The platform's own database.
+    pub database_url: SecretString,
+    /// The server of the tenants' data.
+    pub tenant_database_admin_url: SecretString,
+    /// Host and port at which a tenant's container reaches that server; `None` in place of the host
+    /// stands for the gateway of the tenants' network.
+    pub tenant_database_host: (Option<String>, u16),
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The platform's own and only origin.
+    pub public_url: Origin,
+    /// The one other origin whose pages may call the API.
+    pub cors_origin: Option<Origin>,
+    /// The Docker Engine.
+    pub docker_host: String,
+    /// The tenants' network.
+    pub docker_network: String,
+    /// What tenants may be.
+    pub tenants: TenantPolicy,
+    /// The domain below which tenants live.
+    pub base_domain: Hostname,
+    /// The proxy.
+    pub traefik: Traefik,
+    /// The root of the keys under which sessions are stored.
+    pub auth_secret: SecretString,
+    /// Whether serving brings the tables up to date first.
+    pub migrate: bool,
+    /// Operations at the same time.
+    pub workers: usize,
+    /// Guarantees that may be missing.
+    pub allow_unenforced: BTreeSet<Guarantee>,
+    /// What is logged.
+    pub log: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+}
+
+/// How tenants are reached through Traefik.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Traefik {
+    /// Whether tenants' addresses are https.
+    pub https: bool,
+    /// Whether https ends at a proxy before Traefik.
+    pub tls_upstream: bool,
+    /// The entry point for plain http.
+    pub http: SocketAddr,
+    /// The port of https, as browsers see it.
+    pub https_port: u16,
+    /// The API.
+    pub dashboard: SocketAddr,
+    /// The entry point of tenants' routes, if it is not the usual one.
+    pub entrypoint: Option<String>,
+    /// The certificate resolver.
+    pub cert_resolver: Option<String>,
+    /// The entry point that the platform probes routes through when they are https.
+    pub probe_entrypoint: String,
+    /// Its address.
+    pub probe: SocketAddr,
+}
+
+/// All that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("these settings are wrong (see fresco-server --help):")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Whether this is production: the platform's own address is https.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.public_url.is_https()
+    }
+
+    /// Reads and checks the settings.
+    ///
+    /// # Errors
+    /// Every problem there is, each with the setting's name and what it should be. No secret is
+    /// quoted.
+    pub fn read(values: &Values) -> Result<Self, ConfigError> {
+        let mut from = Reader::new(values);
+        let config = from.config();
+        match config {
+            Some(config) if from.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(from.problems)),
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn config(&mut self) -> Option<Config> {
+        // Each is read before any is missed: all problems are told at once.
+        let database_url = self.postgres_url("DATABASE_URL");
+        let admin_url = self.text("TENANT_DATABASE_ADMIN_URL");
+        let admin_url = match admin_url {
+            Some(_) => self.postgres_url("TENANT_DATABASE_ADMIN_URL"),
+            None => database_url.clone(),
+        };
+        let port = self.parse::<u16>("PORT", "a port, 1 to 65535").filter(|port| *port != 0);
+        let address = self.parse::<IpAddr>("LISTEN_ADDRESS", "an IP address such as 127.0.0.1");
+        let tenant_database_host = self.tenant_database_host(admin_url.as_ref());
+        let public_url = self.public_url(port);
+        let production = public_url.as_ref().is_some_and(Origin::is_https);
+        let cors_origin = self.cors_origin();
+        let tenants = self.tenants();
+        let base_domain = self.parse::<Hostname>("BASE_DOMAIN", "a domain such as example.org");
+        let traefik = self.traefik(production);
+        let auth_secret = self.auth_secret(production);
+        let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
+        let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
+        let allow_unenforced = self.allow_unenforced();
+        let log = self.log();
+        let log_json = self.one_of("LOG_FORMAT", &[("text", false), ("json", true)]);
+        let docker_host = self.text("DOCKER_HOST");
+        let docker_network = self.text("DOCKER_NETWORK");
+        self.check("PORT", port.is_some(), "must be a port, 1 to 65535");
+        self.check("WORKERS", workers.is_none_or(|n| (1..=64).contains(&n)), "must be 1 to 64");
+        let loopback = |domain: &Hostname| domain.as_str() == "localhost";
+        self.check(
+            "BASE_DOMAIN",
+            !production || !base_domain.as_ref().is_some_and(loopback),
+            "must be set in production: nobody else reaches localhost",
+        );
+        Some(Config {
+            database_url: database_url?,
+            tenant_database_admin_url: admin_url?,
+            tenant_database_host: tenant_database_host?,
+            listen: SocketAddr::new(address?, port?),
+            public_url: public_url?,
+            cors_origin: cors_origin?,
+            docker_host: docker_host?,
+            docker_network: docker_network?,
+            tenants: tenants?,
+            base_domain: base_domain?,
+            traefik: traefik?,
+            auth_secret: auth_secret?,
+            migrate: migrate?,
+            workers: workers?,
+            allow_unenforced: allow_unenforced?,
+            log: log?,
+            log_json: log_json?,
+        })
+    }
+
+    /// The value may hold a password, so it is never quoted.
+    fn postgres_url(&mut self, name: &'static str) -> Option<SecretString> {
+        let text = self.text(name)?;
+        let url = Url::parse(&text).ok().filter(|url| {
+            matches!(url.scheme(), "postgres" | "postgresql")
+                && url.has_host()
+                && !url.username().is_empty()
+        });
+        self.check(
+            name,
+            url.is_some(),
+            "must look like postgresql://role:password@host:5432/database, with special characters of the password in percent-encoding",
+        );
+        url.map(|_| SecretString::from(text))
+    }
+
+    fn tenant_database_host(
+        &mut self,
+        admin_url: Option<&SecretString>,
+    ) -> Option<(Option<String>, u16)> {
+        use secrecy::ExposeSecret;
+        let port = admin_url.and_then(|url| Url::parse(url.expose_secret()).ok()?.port());
+        let port = port.unwrap_or(5432);
+        let Some(text) = self.text("TENANT_DATABASE_HOST") else { return Some((None, port)) };
+        // An address of version 6 stands in brackets when a port follows.
+        let url = Url::parse(&format!("tcp://{text}")).ok();
+        let bare = text.parse::<IpAddr>().ok().map(|address| (address.to_string(), port));
+        let pair = bare.or_else(|| {
+            let url =
+                url.filter(|url| matches!(url.path(), "" | "/") && url.username().is_empty())?;
+            let host = url.host_str().filter(|host| !host.is_empty())?;
+            Some((host.trim_matches(['[', ']']).to_owned(), url.port().unwrap_or(port)))
+        });
+        self.check(
+            "TENANT_DATABASE_HOST",
+            pair.is_some(),
+            &format!("must be a host or host:port, but is `{text}`"),
+        );
+        pair.map(|(host, port)| (Some(host), port))
+    }
+
+    fn public_url(&mut self, port: Option<u16>) -> Option<Origin> {
+        let text =
+            self.text("PUBLIC_URL").or_else(|| Some(format!("http://localhost:{}", port?)))?;
+        let origin = text.parse().ok();
+        self.check(
+            "PUBLIC_URL",
+            origin.is_some(),
+            &format!(
+                "must be http:// or https://, a host, perhaps a port, and no path, but is `{text}`"
+            ),
+        );
+        origin
+    }
+
+    fn cors_origin(&mut self) -> Option<Option<Origin>> {
+        let text = self.text("CORS_ORIGIN")?;
+        if text == "none" {
+            return Some(None);
+        }
+        let origin = text.parse().ok();
+        self.check(
+            "CORS_ORIGIN",
+            origin.is_some(),
+            &format!(
+                "must be one origin such as https://apps.example.org, or none, but is `{text}`"
+            ),
+        );
+        origin.map(Some)
+    }
+
+    fn tenants(&mut self) -> Option<TenantPolicy> {
+        let app = self.app();
+        let image = self.parse::<ImageRef>("FRESCO_IMAGE", "the name of an image");
+        let images = self.images(image.as_ref());
+        let isolation = self.one_of(
+            "TENANT_ISOLATION",
+            &[
+                ("auto", None),
+                ("schema", Some(Isolation::Schema)),
+                ("database", Some(Isolation::Database)),
+            ],
+        );
+        let megabytes = "a whole number of MB";
+        let memory = self.range::<u32>(["MIN_MEMORY", "DEFAULT_MEMORY", "MAX_MEMORY"], megabytes);
+        let cores = "a number of cores such as 0.5";
+        let cpus = self.range::<f64>(["MIN_CPUS", "DEFAULT_CPUS", "MAX_CPUS"], cores);
+        let pids = self.parse::<u32>("MAX_PIDS", "a whole number");
+        let (app, memory, cpus, pids) = (app?, memory?, cpus?, pids?);
+        let own = Limits::for_app(&app);
+        self.check(
+            "MAX_PIDS",
+            pids >= own.pids,
+            &format!("must be at least {}, which this app needs", own.pids),
+        );
+        self.check(
+            "DEFAULT_MEMORY",
+            memory.default >= app.min_memory_mb,
+            &format!("must be at least {} MB, which this app needs", app.min_memory_mb),
+        );
+        self.check("MIN_CPUS", cpus.min >= 0.01, "must be at least 0.01");
+        self.check("MAX_CPUS", cpus.max <= 1024.0, "must be at most 1024");
+        Some(TenantPolicy {
+            isolation: isolation?.unwrap_or(app.isolation),
+            app,
+            image: image?,
+            images: images?,
+            memory_mb: memory,
+            cpus,
+            pids: LimitRange { min: own.pids, default: own.pids, max: pids },
+        })
+    }
+
+    fn app(&mut self) -> Option<AppProfile> {
+        let text = self.text("FRESCO_APP")?;
+        match text.as_str() {
+            "fresco" => return Some(AppProfile::fresco()),
+            "generic" => return Some(AppProfile::generic()),
+            _ => {}
+        }
+        match read_profile(Path::new(&text)) {
+            Ok(profile) => Some(profile),
+            Err(problem) => {
+                let all = format!("must be fresco, generic or the path of a profile: {problem}");
+                self.wrong("FRESCO_APP", &all);
+                None
+            }
+        }
+    }
+
+    fn images(&mut self, image: Option<&ImageRef>) -> Option<Vec<ImagePattern>> {
+        let Some(text) = self.text("TENANT_IMAGES") else {
+            return image.map(|image| vec![ImagePattern::repository(image)]);
+        };
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let patterns: Result<Vec<_>, _> = names.map(str::parse::<ImagePattern>).collect();
+        let patterns = patterns.ok().filter(|patterns| !patterns.is_empty());
+        self.check(
+            "TENANT_IMAGES",
+            patterns.is_some(),
+            &format!("must be names of images, separated by commas, but is `{text}`"),
+        );
+        patterns
+    }
+
+    fn traefik(&mut self, production: bool) -> Option<Traefik> {
+        let https = match self.text("PUBLIC_SCHEME") {
+            Some(_) => self.one_of("PUBLIC_SCHEME", &[("http", false), ("https", true)]),
+            None => Some(production),
+        };
+        let host = self.parse::<IpAddr>("TRAEFIK_HOST", "an IP address such as 127.0.0.1");
+        let mut port = |name| self.parse::<u16>(name, "a port, 1 to 65535");
+        let [http, https_port, dashboard, probe] = [
+            "TRAEFIK_HTTP_PORT",
+            "TRAEFIK_HTTPS_PORT",
+            "TRAEFIK_DASHBOARD_PORT",
+            "TRAEFIK_PROBE_PORT",
+        ]
+        .map(&mut port);
+        let tls_upstream = self.one_of("TRAEFIK_TLS", &[("traefik", false), ("upstream", true)]);
+        let at = |port: Option<u16>| Some(SocketAddr::new(host?, port?));
+        let (entrypoint, cert_resolver) =
+            (self.text("TRAEFIK_ENTRYPOINT"), self.text("TRAEFIK_CERT_RESOLVER"));
+        let probe_entrypoint = self.text("TRAEFIK_PROBE_ENTRYPOINT");
+        Some(Traefik {
+            https: https?,
+            tls_upstream: tls_upstream?,
+            http: at(http)?,
+            https_port: https_port?,
+            dashboard: at(dashboard)?,
+            entrypoint,
+            cert_resolver,
+            probe_entrypoint: probe_entrypoint?,
+            probe: at(probe)?,
+        })
+    }
+
+    fn auth_secret(&mut self, production: bool) -> Option<SecretString> {
+        let text = self.text("AUTH_SECRET")?;
+        self.check(
+            "AUTH_SECRET",
+            text.chars().count() >= 32,
+            "must have at least 32 characters; make one with: openssl rand -base64 32",
+        );
+        self.check(
+            "AUTH_SECRET",
+            !production || text != PLACEHOLDER_SECRET,
+            "is the documented placeholder, which everybody knows; make one with: openssl rand -base64 32",
+        );
+        Some(text.into())
+    }
+
+    fn allow_unenforced(&mut self) -> Option<BTreeSet<Guarantee>> {
+        let text = self.text("ALLOW_UNENFORCED").unwrap_or_default();
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let guarantees: Result<_, _> =
+            names.map(|name| serde_json::from_value(name.into())).collect();
+        self.check(
+            "ALLOW_UNENFORCED",
+            guarantees.is_ok(),
+            &format!("knows memory, cpus, pids, network and confinement, but is `{text}`"),
+        );
+        guarantees.ok()
+    }
+
+    fn log(&mut self) -> Option<String> {
+        let text = self.text("LOG")?;
+        let filter = tracing_subscriber::EnvFilter::builder().parse(&text);
+        self.check(
+            "LOG",
+            filter.is_ok(),
+            &format!(
+                "must be a level (error, warn, info, debug, trace) or a filter, but is `{text}`"
+            ),
+        );
+        Some(text)
+    }
+}
+
+fn read_profile(path: &Path) -> Result<AppProfile, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{} can't be read: {error}", path.display()))?;
+    let profile: AppProfile =
+        toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    profile.validate().map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(profile)
+}
+
+#[cfg(test)]
+#[path = "config/tests.rs"]
+mod tests;

@@ -1,0 +1,71 @@
+//! Reads settings one by one and collects what is wrong.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use crate::policy::LimitRange;
+use crate::settings::{Values, find};
+
+/// Reads settings one by one and collects what is wrong. A setting that is wrong gives `None`.
+pub(super) struct Reader<'a> {
+    values: &'a Values,
+    pub(super) problems: Vec<String>,
+    pub(super) read: BTreeSet<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(values: &'a Values) -> Self {
+        Self { values, problems: Vec::new(), read: BTreeSet::new() }
+    }
+
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.read.insert(name);
+        // A name that is no setting is found by the test that reads them all.
+        find(name).and_then(|setting| self.values.get(setting)).map(str::to_owned)
+    }
+
+    pub(super) fn wrong(&mut self, name: &str, what: &str) {
+        let problem = format!("{name} {what}");
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    pub(super) fn check(&mut self, name: &str, good: bool, what: &str) {
+        if !good {
+            self.wrong(name, what);
+        }
+    }
+
+    pub(super) fn parse<T: FromStr>(&mut self, name: &'static str, kind: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let parsed = text.parse().ok();
+        self.check(name, parsed.is_some(), &format!("must be {kind}, but is `{text}`"));
+        parsed
+    }
+
+    pub(super) fn one_of<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let text = self.text(name)?;
+        let found = choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
+        let names: Vec<_> = choices.iter().map(|(choice, _)| *choice).collect();
+        let all = format!("must be {}, but is `{text}`", names.join(" or "));
+        self.check(name, found.is_some(), &all);
+        found
+    }
+
+    pub(super) fn range<T: FromStr + PartialOrd + Copy>(
+        &mut self,
+        [min, default, max]: [&'static str; 3],
+        kind: &str,
+    ) -> Option<LimitRange<T>> {
+        let values = [min, default, max].map(|name| self.parse::<T>(name, kind));
+        let [Some(low), Some(usual), Some(high)] = values else { return None };
+        self.check(default, usual >= low, &format!("must be at least {min}"));
+        self.check(max, high >= usual, &format!("must be at least {default}"));
+        Some(LimitRange { min: low, default: usual, max: high })
+    }
+}

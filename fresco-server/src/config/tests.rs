@@ -1,0 +1,104 @@
+use super::*;
+use crate::settings::SETTINGS;
+
+fn read(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::read(&Values::new(values.iter().copied()))
+}
+
+fn problem(values: &[(&str, &str)]) -> String {
+    read(values).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_a_development_machine() {
+    let config = read(&[]).unwrap();
+    assert!(!config.is_production());
+    assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.public_url.to_string(), "http://localhost:3000");
+    assert_eq!(config.tenant_database_host, (None, 5432));
+    assert_eq!(config.tenants.isolation, Isolation::Database);
+    assert_eq!(config.tenants.default_limits().memory_mb, 512);
+}
+
+#[test]
+fn every_setting_is_read() {
+    let values = Values::default();
+    let mut reader = Reader::new(&values);
+    reader.config().unwrap();
+    let all: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+    assert_eq!(reader.read, all);
+}
+
+#[test]
+fn all_problems_are_told_at_once_and_no_secret_with_them() {
+    let text = problem(&[
+        ("DATABASE_URL", "hunter2"),
+        ("PORT", "70000"),
+        ("DEFAULT_MEMORY", "much"),
+        ("BASE_DOMAIN", "-"),
+        ("AUTH_SECRET", "hunter2"),
+        ("LOG", "fresco_core=loud"),
+    ]);
+    for name in ["DATABASE_URL", "PORT", "DEFAULT_MEMORY", "BASE_DOMAIN", "AUTH_SECRET", "LOG"] {
+        assert!(text.contains(&format!("\n  {name} ")), "{name} in {text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn https_is_production_which_refuses_what_only_suits_development() {
+    let text = problem(&[("PUBLIC_URL", "https://fresco.example.org")]);
+    assert!(text.contains("AUTH_SECRET") && text.contains("BASE_DOMAIN"), "{text}");
+    let config = read(&[
+        ("PUBLIC_URL", "https://fresco.example.org"),
+        ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("BASE_DOMAIN", "fresco.example.org"),
+    ]);
+    let config = config.unwrap();
+    assert!(config.is_production() && config.traefik.https);
+}
+
+#[test]
+fn aliases_are_other_names() {
+    let config = read(&[("NEXT_PUBLIC_APP_URL", "http://localhost:3001")]).unwrap();
+    assert_eq!(config.public_url.to_string(), "http://localhost:3001");
+}
+
+#[test]
+fn addresses_of_the_tenants_server() {
+    for (text, host, port) in [
+        ("db.internal", "db.internal", 5433),
+        ("db.internal:6000", "db.internal", 6000),
+        ("10.0.0.1:6000", "10.0.0.1", 6000),
+        ("fd00::1", "fd00::1", 5433),
+        ("[fd00::1]:6000", "fd00::1", 6000),
+    ] {
+        let url = "postgresql://admin:x@db:5433/postgres";
+        let config =
+            read(&[("TENANT_DATABASE_ADMIN_URL", url), ("TENANT_DATABASE_HOST", text)]).unwrap();
+        assert_eq!(config.tenant_database_host, (Some(host.to_owned()), port), "{text}");
+    }
+    assert!(problem(&[("TENANT_DATABASE_HOST", "a/b")]).contains("TENANT_DATABASE_HOST"));
+}
+
+#[test]
+fn images_are_those_of_the_repository_unless_named() {
+    let image = |name: &str| name.parse::<ImageRef>().unwrap();
+    let config = read(&[("FRESCO_IMAGE", "example.org/app:1")]).unwrap();
+    config.tenants.check_image(&image("example.org/app:2")).unwrap();
+    config.tenants.check_image(&image("example.org/other:1")).unwrap_err();
+    let config = read(&[("TENANT_IMAGES", "a/b:1, c/d")]).unwrap();
+    config.tenants.check_image(&image("a/b:1")).unwrap();
+    config.tenants.check_image(&image("a/b:2")).unwrap_err();
+    config.tenants.check_image(&image("c/d:7")).unwrap();
+}
+
+#[test]
+fn limits_have_bounds() {
+    let text = problem(&[("MIN_MEMORY", "600"), ("MAX_CPUS", "0.1")]);
+    assert!(text.contains("DEFAULT_MEMORY") && text.contains("MAX_CPUS"), "{text}");
+    let policy = read(&[("MAX_MEMORY", "1024")]).unwrap().tenants;
+    let limits = Limits { memory_mb: 1025, ..policy.default_limits() };
+    assert!(policy.check_limits(&limits).unwrap_err().to_string().contains("1024"));
+    policy.check_limits(&policy.default_limits()).unwrap();
+}

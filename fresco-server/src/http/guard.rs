@@ -1,0 +1,224 @@
+//! Which requests may come in at all.
+//!
+//! Tenants are untrusted sites on sibling subdomains: a browser sends the platform's cookie with
+//! what their pages ask it to. So nothing that changes anything is believed because of a cookie
+//! alone: its type must be one that a form can't send, and its origin the platform's own.
+
+use std::time::Duration;
+
+use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::{Body, Endpoint, IntoResponse, Middleware, Request, Response, Result};
+
+use crate::config::Config;
+use crate::http::problem::Problem;
+use crate::origin::Origin;
+
+/// The largest body that is read: an update with many variables fits well.
+const MOST_BODY: usize = 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(20);
+/// Headers of a request from another origin that may be sent.
+const CORS_HEADERS: &str = "content-type, idempotency-key, last-event-id";
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Lets in what comes from where it should.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    own: Origin,
+    other: Option<Origin>,
+    production: bool,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// No browser, or a page of the platform's own.
+    Here,
+    /// A page of the one other origin that may call.
+    Other,
+}
+
+impl Guard {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            own: config.public_url.clone(),
+            other: config.cors_origin.clone(),
+            production: config.is_production(),
+        }
+    }
+
+    fn check(&self, request: &Request) -> Result<From, Problem> {
+        let here = self.check_host(request)?;
+        self.check_origin(request, &here)
+    }
+
+    /// The origin that the request was sent to, which must be the platform's own.
+    fn check_host(&self, request: &Request) -> Result<Origin, Problem> {
+        let wrong = || {
+            let words = format!("This is not the platform's address, which is {}.", self.own);
+            Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", words)
+        };
+        let mut hosts = request.headers().get_all(header::HOST).iter();
+        let named = match (request.uri().authority(), hosts.next(), hosts.next()) {
+            (Some(authority), _, None) => Some(authority.as_str()),
+            (None, Some(host), None) => host.to_str().ok(),
+            _ => None,
+        };
+        let here = named.and_then(|host| self.own.of_host(host)).ok_or_else(wrong)?;
+        // Whoever looks at the platform's health from near by knows no name of it, and learns
+        // nothing that a cookie guards.
+        let health = request.uri().path() == "/health";
+        let loopback = here.is_loopback() && (!self.production || health);
+        (loopback || here.has_host_of(&self.own)).then_some(here).ok_or_else(wrong)
+    }
+
+    fn check_origin(&self, request: &Request, here: &Origin) -> Result<From, Problem> {
+        let foreign = || {
+            Problem::new(
+                StatusCode::FORBIDDEN,
+                "foreign_origin",
+                "Pages of another origin may not call the platform.",
+            )
+        };
+        let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or(""));
+        let (origin, site) = (text(header::ORIGIN), text(SEC_FETCH_SITE));
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let Some(origin) = origin else {
+            // A link on any page may lead here; only what changes something must be our own.
+            let ours = site.is_none_or(|site| site == "same-origin");
+            return if reads || ours { Ok(From::Here) } else { Err(foreign()) };
+        };
+        let origin: Option<Origin> = origin.parse().ok();
+        if origin.is_some() && origin == self.other {
+            return Ok(From::Other);
+        }
+        let own = origin.is_some_and(|origin| {
+            origin == self.own || (!self.production && here.is_loopback() && origin == *here)
+        });
+        let same_site = site.is_none_or(|site| site == "same-origin");
+        // Without the headers of CORS a browser keeps what is read from a foreign page.
+        if reads || (own && same_site) { Ok(From::Here) } else { Err(foreign()) }
+    }
+
+    fn allow(&self, response: &mut Response) {
+        let Some(origin) = self.other.as_ref().map(ToString::to_string) else { return };
+        let Ok(origin) = HeaderValue::from_str(&origin) else { return };
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+
+    fn preflight(&self) -> Response {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, CORS_HEADERS),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// Reads the whole body, up to a bound, so that none is larger or slower than it may be.
+async fn read_body(request: &mut Request) -> Result<(), Problem> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return Ok(());
+    }
+    let too_large = || {
+        let words = format!("The body may have at most {} KiB.", MOST_BODY / 1024);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words)
+    };
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MOST_BODY) {
+        return Err(too_large());
+    }
+    let body = request.take_body().into_bytes_limit(MOST_BODY);
+    match tokio::time::timeout(BODY_TIME, body).await {
+        Ok(Ok(bytes)) => {
+            request.set_body(Body::from_bytes(bytes));
+            Ok(())
+        }
+        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "The body ended before it was complete.",
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "The body took too long to arrive.",
+        )),
+    }
+}
+
+/// What changes something must be said to be JSON: no form and no page of another site can say so
+/// unasked.
+fn check_type(request: &Request) -> Result<(), Problem> {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !changes || is_json(request) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "Send JSON, with the header Content-Type: application/json.",
+    ))
+}
+
+fn is_json(request: &Request) -> bool {
+    let mut types = request.headers().get_all(header::CONTENT_TYPE).iter();
+    let (Some(first), None) = (types.next(), types.next()) else { return false };
+    let essence = first.to_str().unwrap_or("").split(';').next().unwrap_or("");
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+impl<E: Endpoint> Middleware<E> for Guard {
+    type Output = Guarded<E>;
+
+    fn transform(&self, inner: E) -> Guarded<E> {
+        Guarded { guard: self.clone(), inner }
+    }
+}
+
+/// An endpoint behind the guard.
+#[derive(Debug)]
+pub(crate) struct Guarded<E> {
+    guard: Guard,
+    inner: E,
+}
+
+impl<E: Endpoint> Guarded<E> {
+    async fn let_in(&self, mut request: Request) -> Result<Response> {
+        check_type(&request)?;
+        read_body(&mut request).await?;
+        Ok(self.inner.call(request).await?.into_response())
+    }
+}
+
+impl<E: Endpoint> Endpoint for Guarded<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        if self.guard.check(&request)? == From::Here {
+            return self.let_in(request).await;
+        }
+        // Errors, too, must be readable by the page that may call.
+        let mut response = if request.method() == Method::OPTIONS {
+            self.guard.preflight()
+        } else {
+            self.let_in(request).await.unwrap_or_else(crate::http::edge::response)
+        };
+        self.guard.allow(&mut response);
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+#[path = "guard/tests.rs"]
+mod tests;

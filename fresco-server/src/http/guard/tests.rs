@@ -1,0 +1,219 @@
+use poem::endpoint::make;
+use poem::http::StatusCode;
+use poem::test::{TestClient, TestRequestBuilder, TestResponse};
+use poem::{Endpoint, EndpointExt, Request};
+
+use super::*;
+use crate::http::edge;
+use crate::settings::Values;
+
+const DEVELOPMENT: &[(&str, &str)] = &[];
+const PRODUCTION: &[(&str, &str)] = &[
+    ("PUBLIC_URL", "https://fresco.example.org"),
+    ("CORS_ORIGIN", "https://apps.example.org"),
+    ("BASE_DOMAIN", "fresco.example.org"),
+    ("AUTH_SECRET", "0123456789012345678901234567890123456789"),
+];
+
+/// An endpoint behind the guard that answers with the length of the body.
+fn guarded(settings: &[(&str, &str)]) -> TestClient<impl Endpoint> {
+    let config = Config::read(&Values::new(settings.iter().copied())).unwrap();
+    let length = make(|mut request: Request| async move {
+        Ok::<_, poem::Error>(request.take_body().into_bytes().await?.len().to_string())
+    });
+    TestClient::new(length.with(Guard::new(&config)).around(edge::finish))
+}
+
+fn with<'a, E: Endpoint>(
+    mut request: TestRequestBuilder<'a, E>,
+    headers: &[(&str, &str)],
+) -> TestRequestBuilder<'a, E> {
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request
+}
+
+async fn post(settings: &[(&str, &str)], headers: &[(&str, &str)]) -> TestResponse {
+    let client = guarded(settings);
+    with(client.post("/api/x").content_type("application/json").body("{}"), headers).send().await
+}
+
+async fn get(settings: &[(&str, &str)], path: &str, headers: &[(&str, &str)]) -> StatusCode {
+    with(guarded(settings).get(path), headers).send().await.0.status()
+}
+
+/// What a POST is answered with these headers.
+async fn posted(settings: &[(&str, &str)], headers: &[(&str, &str)]) -> StatusCode {
+    let response = post(settings, headers).await.0;
+    let status = response.status();
+    if !status.is_success() {
+        assert_eq!(response.content_type(), Some("application/problem+json"));
+    }
+    status
+}
+
+#[tokio::test]
+async fn only_the_platforms_own_address_is_answered() {
+    for host in ["localhost:3000", "localhost", "127.0.0.1:3000", "[::1]:3000", "LOCALHOST:3000"] {
+        assert_eq!(posted(DEVELOPMENT, &[("host", host)]).await, StatusCode::OK, "{host}");
+    }
+    for host in [
+        "demo.localhost",
+        "demo.localhost:3000",
+        "example.org",
+        "localhost.example.org",
+        "localhost@example.org",
+        "a@localhost",
+        "localhost/x",
+        "0.0.0.0:3000",
+        "192.168.1.2:3000",
+        "",
+        ":3000",
+        "\u{e4}",
+    ] {
+        let status = posted(DEVELOPMENT, &[("host", host)]).await;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{host}");
+    }
+    assert_eq!(posted(DEVELOPMENT, &[]).await, StatusCode::MISDIRECTED_REQUEST);
+    let two = [("host", "localhost:3000"), ("host", "localhost:3000")];
+    assert_eq!(posted(DEVELOPMENT, &two).await, StatusCode::MISDIRECTED_REQUEST);
+}
+
+#[tokio::test]
+async fn in_production_loopback_is_for_health_alone() {
+    let own = [("host", "fresco.example.org")];
+    assert_eq!(posted(PRODUCTION, &own).await, StatusCode::OK);
+    assert_eq!(get(PRODUCTION, "/", &own).await, StatusCode::OK);
+    let near = [("host", "127.0.0.1:3000")];
+    assert_eq!(posted(PRODUCTION, &near).await, StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(get(PRODUCTION, "/", &near).await, StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(get(PRODUCTION, "/health", &near).await, StatusCode::OK);
+    let tenant = [("host", "demo.fresco.example.org")];
+    assert_eq!(get(PRODUCTION, "/health", &tenant).await, StatusCode::MISDIRECTED_REQUEST);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_change_nothing() {
+    let host = ("host", "fresco.example.org");
+    for (origin, site, good) in [
+        (None, None, true),
+        (None, Some("same-origin"), true),
+        (Some("https://fresco.example.org"), None, true),
+        (Some("https://fresco.example.org"), Some("same-origin"), true),
+        (Some("https://apps.example.org"), Some("same-site"), true),
+        (Some("https://apps.example.org"), Some("cross-site"), true),
+        (None, Some("same-site"), false),
+        (None, Some("cross-site"), false),
+        (None, Some("none"), false),
+        (Some("https://fresco.example.org"), Some("same-site"), false),
+        (Some("http://fresco.example.org"), None, false),
+        (Some("https://fresco.example.org:8443"), None, false),
+        (Some("https://demo.fresco.example.org"), None, false),
+        (Some("https://demo.fresco.example.org"), Some("same-origin"), false),
+        (Some("https://apps.example.org.evil.example"), None, false),
+        (Some("null"), None, false),
+        (Some(""), None, false),
+    ] {
+        let mut headers = vec![host];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        headers.extend(site.map(|site| ("sec-fetch-site", site)));
+        let expected = if good { StatusCode::OK } else { StatusCode::FORBIDDEN };
+        assert_eq!(posted(PRODUCTION, &headers).await, expected, "{headers:?}");
+        // Links from anywhere may lead here.
+        assert_eq!(get(PRODUCTION, "/", &headers).await, StatusCode::OK, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_development_a_page_may_call_by_the_loopback_name_that_it_came_by() {
+    let call = |host, origin| async move {
+        posted(DEVELOPMENT, &[("host", host), ("origin", origin)]).await
+    };
+    assert_eq!(call("127.0.0.1:3000", "http://127.0.0.1:3000").await, StatusCode::OK);
+    assert_eq!(call("localhost:3000", "http://localhost:3000").await, StatusCode::OK);
+    assert_eq!(call("localhost:3000", "http://localhost:3001").await, StatusCode::OK);
+    for origin in ["http://demo.localhost", "http://demo.localhost:3000", "http://localhost:5000"] {
+        assert_eq!(call("localhost:3000", origin).await, StatusCode::FORBIDDEN, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn the_one_other_origin_can_read_answers_and_nobody_else() {
+    let allowed = "access-control-allow-origin";
+    let host = ("host", "fresco.example.org");
+    let answer = post(PRODUCTION, &[host, ("origin", "https://apps.example.org")]).await;
+    answer.assert_header(allowed, "https://apps.example.org");
+    answer.assert_header("access-control-allow-credentials", "true");
+    let answer = post(PRODUCTION, &[host, ("origin", "https://demo.fresco.example.org")]).await;
+    answer.assert_header_is_not_exist(allowed);
+
+    let client = guarded(PRODUCTION);
+    let ask = |origin| {
+        let request = client.request(Method::OPTIONS, "/api/x").header("host", host.1);
+        request.header("origin", origin).header("access-control-request-method", "POST").send()
+    };
+    let answer = ask("https://apps.example.org").await;
+    answer.assert_status(StatusCode::NO_CONTENT);
+    answer.assert_header(allowed, "https://apps.example.org");
+    answer.assert_header("access-control-allow-headers", CORS_HEADERS);
+    let answer = ask("https://demo.fresco.example.org").await;
+    answer.assert_status(StatusCode::FORBIDDEN);
+    answer.assert_header_is_not_exist(allowed);
+    // What goes wrong can be read, too.
+    let sent = client.post("/api/x").header("host", host.1).content_type("text/plain");
+    let answer = sent.header("origin", "https://apps.example.org").send().await;
+    answer.assert_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    answer.assert_header(allowed, "https://apps.example.org");
+}
+
+#[tokio::test]
+async fn what_a_form_can_send_is_no_json() {
+    let client = guarded(DEVELOPMENT);
+    for (kind, good) in [
+        ("application/json", true),
+        ("application/json; charset=utf-8", true),
+        ("Application/JSON", true),
+        ("text/plain", false),
+        ("application/x-www-form-urlencoded", false),
+        ("multipart/form-data; boundary=x", false),
+        ("text/plain; application/json", false),
+        ("application/jsonx", false),
+        ("", false),
+    ] {
+        let request = client.post("/").header("host", "localhost").content_type(kind).body("{}");
+        let status = request.send().await.0.status();
+        let expected = if good { StatusCode::OK } else { StatusCode::UNSUPPORTED_MEDIA_TYPE };
+        assert_eq!(status, expected, "{kind}");
+    }
+    let bare = client.post("/").header("host", "localhost").body("{}").send().await;
+    bare.assert_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_body_has_a_bound_whether_its_length_is_told_or_not() {
+    let client = guarded(DEVELOPMENT);
+    let send = |length: usize, told: bool| {
+        let body = vec![b' '; length];
+        let request = client.post("/").header("host", "localhost");
+        let request = request.content_type("application/json");
+        let request =
+            if told { request.header("content-length", length.to_string()) } else { request };
+        request.body(body).send()
+    };
+    for told in [true, false] {
+        send(MOST_BODY, told).await.assert_text(MOST_BODY.to_string()).await;
+        send(MOST_BODY + 1, told).await.assert_status(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up() {
+    let endless =
+        Body::from_bytes_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+    let client = guarded(DEVELOPMENT);
+    let request = client.post("/").header("host", "localhost");
+    let request = request.content_type("application/json").body(endless);
+    let answer = tokio::time::timeout(Duration::from_secs(60), request.send());
+    answer.await.expect("an answer in time").assert_status(StatusCode::REQUEST_TIMEOUT);
+}

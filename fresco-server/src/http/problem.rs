@@ -1,0 +1,216 @@
+//! Errors as HTTP shows them: RFC 9457 problem documents with a stable code.
+
+use std::borrow::Cow;
+
+use fresco_core::{Error, ErrorKind};
+use poem::http::{HeaderValue, StatusCode, header};
+use poem::{IntoResponse, Response};
+use poem_openapi::payload::Payload;
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
+use poem_openapi::types::{ToJSON, Type};
+use poem_openapi::{ApiResponse, Object};
+
+/// An error's document.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "Problem", rename_all = "camelCase", skip_serializing_if_is_none)]
+pub(crate) struct ProblemBody {
+    /// A reference to the kind of problem: `about:blank`, since `code` names it.
+    #[oai(rename = "type")]
+    kind: String,
+    /// The status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What happened, as a stable word for programs.
+    code: String,
+    /// What happened and what to do, for people.
+    detail: String,
+    /// The field of the request that is meant, if it is one.
+    field: Option<String>,
+    /// The operation that is in the way, for `operation_in_progress`.
+    operation_id: Option<String>,
+}
+
+/// An error on its way to the caller.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    body: Box<ProblemBody>,
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    /// A problem with this status, code and words.
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let body = ProblemBody {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            code: code.into(),
+            detail: detail.into().into_owned(),
+            field: None,
+            operation_id: None,
+        };
+        Self { status, body: Box::new(body), retry_after: None }
+    }
+
+    /// 422: the request can be read, but this field's value can't be used.
+    pub(crate) fn field(field: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
+        problem.body.field = Some(field.into());
+        problem
+    }
+
+    /// The same problem, meaning this field.
+    pub(crate) fn of_field(mut self, field: &str) -> Self {
+        self.body.field = Some(field.into());
+        self
+    }
+
+    /// 401: nobody is signed in.
+    pub(crate) fn not_signed_in() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")
+    }
+
+    /// 409: this subdomain is somebody's.
+    pub(crate) fn subdomain_taken() -> Self {
+        let words = "This subdomain is taken. Choose another.";
+        let mut problem = Self::new(StatusCode::CONFLICT, "subdomain_taken", words);
+        problem.body.field = Some("subdomain".into());
+        problem
+    }
+
+    /// 404, in the same words for what is not there and for what is another's.
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
+    }
+
+    /// 500, without any word of the cause.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong here. It was noted; try again, and tell the operators if it stays.",
+        )
+    }
+
+    fn unavailable() -> Self {
+        let words = "A part of the platform does not answer at the moment. Nothing is lost; try again soon.";
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", words);
+        problem.retry_after = Some(5);
+        problem
+    }
+
+    /// The stable word.
+    pub(crate) fn code(&self) -> &str {
+        &self.body.code
+    }
+}
+
+/// The one place where errors of the library become HTTP.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let words = sentence(error.message());
+        match error.kind() {
+            ErrorKind::NotFound => Self::new(StatusCode::NOT_FOUND, "not_found", words),
+            ErrorKind::Conflict if error.context("subdomain").is_some() => Self::subdomain_taken(),
+            ErrorKind::Conflict => {
+                let operation = error.context("operation").map(str::to_owned);
+                let code = if operation.is_some() { "operation_in_progress" } else { "conflict" };
+                let mut problem = Self::new(StatusCode::CONFLICT, code, words);
+                problem.body.operation_id = operation;
+                problem
+            }
+            ErrorKind::Invalid | ErrorKind::Unsupported => {
+                let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", words);
+                problem.body.field = error.context("field").map(str::to_owned);
+                problem
+            }
+            ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::TimedOut => {
+                tracing::warn!(error = %error.chain(), "a part that a request needs does not answer");
+                Self::unavailable()
+            }
+            // Denied, LeaseLost, Internal and what may come: none of the caller's doing.
+            _ => {
+                tracing::error!(error = %error.chain(), "a request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// A message as a sentence.
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    let end = if message.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::builder()
+            .status(self.status)
+            .content_type(ProblemJson::CONTENT_TYPE)
+            .body(self.body.to_json_string());
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Cookie realm=\"Fresco Platform\"");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+impl From<Problem> for poem::Error {
+    fn from(problem: Problem) -> Self {
+        Self::from_response(problem.into_response())
+    }
+}
+
+struct ProblemJson;
+
+impl Payload for ProblemJson {
+    const CONTENT_TYPE: &'static str = "application/problem+json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        ProblemBody::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemBody::register(registry);
+    }
+}
+
+/// Every operation documents its errors in the same way: their codes differ, their shape does not.
+impl ApiResponse for Problem {
+    fn meta() -> MetaResponses {
+        let response = |range: &str, description| MetaResponse {
+            description,
+            status: None,
+            status_range: Some(range.into()),
+            content: vec![MetaMediaType {
+                content_type: ProblemJson::CONTENT_TYPE,
+                schema: ProblemJson::schema_ref(),
+            }],
+            headers: vec![],
+        };
+        MetaResponses {
+            responses: vec![
+                response("4XX", "The request can't be done as it is; `code` says why."),
+                response("5XX", "The platform can't do it now; nothing is lost."),
+            ],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemJson::register(registry);
+    }
+}

@@ -1,0 +1,31 @@
+//! Fresco Platform as a service: researchers sign up, pick a subdomain, and get an instance of
+//! their own of a containerised web app.
+//!
+//! [`serve::serve`] is the whole program. [`app`] is the service as one endpoint, to be nested in an
+//! application of your own; [`compose::platform`] connects it to PostgreSQL, Docker and Traefik.
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+mod api;
+mod app;
+pub mod cli;
+pub mod compose;
+mod config;
+pub mod doctor;
+mod http;
+pub mod logging;
+mod origin;
+mod platform;
+mod policy;
+mod program;
+pub mod serve;
+pub mod settings;
+
+pub use api::openapi_document;
+pub use app::app;
+pub use config::{Config, ConfigError, Traefik};
+pub use origin::{Origin, OriginError};
+pub use platform::Platform;
+pub use policy::{ImagePattern, LimitRange, TenantPolicy};
+pub use program::run;
+pub use serve::ServeError;

@@ -1,0 +1,64 @@
+//! The whole program, from its command line to its exit code.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::{self, Task};
+use crate::config::Config;
+use crate::serve::ServeError;
+use crate::{compose, doctor, logging, serve};
+
+/// The exit code for wrong settings, as for a wrong command line.
+const USAGE: u8 = 2;
+
+/// Runs the program: 0 when all went well, 2 for a wrong command line or wrong settings, else 1.
+/// Problems are told on standard error.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let (task, mut values) = match cli::parse(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // `--help` and `--version` come this way, too, and go to standard output.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
+    let filled = values.fill_from_process(Path::new("."));
+    let config = filled.and_then(|()| Config::read(&values).map_err(|error| error.to_string()));
+    let config = match config {
+        Ok(config) => config,
+        Err(problem) => {
+            tell(&problem);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let done = match task {
+        Task::Doctor => {
+            let mut out = io::stdout();
+            let colours = out.is_terminal();
+            // Who reads the answer has gone: nobody is left to tell.
+            return doctor::run(&config, &mut out, colours).await.unwrap_or(ExitCode::FAILURE);
+        }
+        Task::Migrate => {
+            logging::start(&config);
+            compose::migrate(&config).await.map_err(ServeError::Part)
+        }
+        Task::Serve => {
+            logging::start(&config);
+            serve::serve(config).await
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tell(problem: &str) {
+    // Without a standard error there is nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {problem}");
+}

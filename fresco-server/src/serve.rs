@@ -1,0 +1,113 @@
+//! Serving, until told to stop.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use poem::Server;
+use poem::listener::{AcceptorExt, Listener, TcpListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::app;
+use crate::compose;
+use crate::config::Config;
+
+/// How long requests under way may take to end after the signal.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a connection may do nothing.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// Why serving ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The port can't be listened on.
+    Listen(std::net::SocketAddr, io::Error),
+    /// A part of the platform can't be used.
+    Part(fresco_core::Error),
+    /// The server itself.
+    Io(io::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(address, error) => write!(
+                f,
+                "can't listen on {address}: {error}. Stop what uses that port (fresco-server doctor names it), or choose another with PORT"
+            ),
+            Self::Part(error) => {
+                write!(f, "{}. `fresco-server doctor` looks at every part", error.chain())
+            }
+            Self::Io(error) => write!(f, "serving ended: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// Serves until SIGINT or SIGTERM; then takes no more requests, lets what is under way end for some
+/// seconds, and hands unfinished operations back, so that the next server goes on with them.
+///
+/// # Errors
+/// When it can't start; see [`ServeError`].
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let address = config.listen;
+    // First, so that a taken port is told before anything is touched.
+    let listener = TcpListener::bind(address).into_acceptor().await;
+    let listener = listener.map_err(|error| ServeError::Listen(address, error))?;
+    let stop = stopping().map_err(ServeError::Io)?;
+    let platform = tokio::select! {
+        platform = compose::platform(config) => platform.map_err(ServeError::Part)?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let workers = platform.orchestrator.start();
+    tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
+    let closing = platform.closing.clone();
+    let until = async {
+        stop.cancelled().await;
+        tracing::info!("stopping: finishing what is under way");
+        closing.cancel();
+    };
+    let serving = Server::new_with_acceptor(listener.boxed())
+        .idle_timeout(IDLE)
+        .run_with_graceful_shutdown(app(platform), until, Some(GRACE));
+    let serving = async {
+        let ended = serving.await;
+        // However it ended: the workers go with it.
+        stop.cancel();
+        ended
+    };
+    let working = async {
+        stop.cancelled().await;
+        workers.shutdown().await;
+    };
+    // Both ends are bounded: the requests by the grace above, the workers by their own.
+    let (served, ()) = tokio::join!(serving, working);
+    tracing::info!("stopped");
+    served.map_err(ServeError::Io)
+}
+
+/// Cancelled by the first SIGINT or SIGTERM. The second ends the program at once.
+fn stopping() -> io::Result<CancellationToken> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = CancellationToken::new();
+    let first = token.clone();
+    // It lives as long as the program, and holds nothing.
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if first.is_cancelled() {
+                tracing::warn!("stopping at once: the next server takes up what is unfinished");
+                std::process::exit(130);
+            }
+            first.cancel();
+        }
+    });
+    Ok(token)
+}

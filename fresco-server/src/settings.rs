@@ -1,0 +1,260 @@
+//! Every setting there is, and where its value comes from: a flag, else the environment, else a
+//! `.env` file in the working folder, else its default.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// One setting, as `--help` and `.env.example` show it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The environment variable.
+    pub name: &'static str,
+    /// Other names of it, used when the first has no value.
+    pub aliases: &'static [&'static str],
+    /// What holds without a value. `None` stands for what the help says.
+    pub default: Option<&'static str>,
+    /// Secrets have no flag: the machine's list of processes shows flags to everybody.
+    pub secret: bool,
+    /// What it does, in one sentence.
+    pub help: &'static str,
+}
+
+const fn setting(name: &'static str, default: Option<&'static str>, help: &'static str) -> Setting {
+    Setting { name, aliases: &[], default, secret: false, help }
+}
+
+impl Setting {
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    const fn also(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    /// The name of its flag, without the two hyphens.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.to_lowercase().replace('_', "-")
+    }
+}
+
+/// The value of `AUTH_SECRET` in development; refused in production.
+pub(crate) const PLACEHOLDER_SECRET: &str = "your-super-secret-key-change-in-production";
+
+/// All settings.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "DATABASE_URL",
+        Some("postgresql://fresco_platform_app:localdev@localhost:5432/fresco_platform"),
+        "The platform's own PostgreSQL database",
+    )
+    .secret(),
+    setting(
+        "TENANT_DATABASE_ADMIN_URL",
+        None,
+        "The PostgreSQL server of the tenants' data, with a role that has CREATEROLE and CREATEDB; default: DATABASE_URL",
+    )
+    .secret(),
+    setting(
+        "TENANT_DATABASE_HOST",
+        None,
+        "The address (host or host:port) at which a tenant's container reaches that server; default: the gateway of the tenants' network, and the port of TENANT_DATABASE_ADMIN_URL",
+    ),
+    setting("PORT", Some("3000"), "The port of the API and the web app"),
+    setting(
+        "LISTEN_ADDRESS",
+        Some("127.0.0.1"),
+        "The address to listen on; keep it on loopback, with a proxy in front",
+    ),
+    setting(
+        "PUBLIC_URL",
+        None,
+        "The platform's own address, as browsers see it; https in it means production; default: http://localhost:PORT",
+    )
+    .also(&["AUTH_URL", "NEXT_PUBLIC_APP_URL"]),
+    setting(
+        "CORS_ORIGIN",
+        Some("http://localhost:3001"),
+        "The one other web origin whose pages may call the API; `none` for no other",
+    ),
+    setting(
+        "DOCKER_HOST",
+        Some("/var/run/docker.sock"),
+        "The Docker Engine: a path, unix://path or tcp://address:port",
+    ),
+    setting("DOCKER_NETWORK", Some("fresco-platform-network"), "The Docker network of the tenants"),
+    setting(
+        "FRESCO_IMAGE",
+        Some("ghcr.io/complexdatacollective/fresco:latest"),
+        "The image that new tenants run",
+    ),
+    setting(
+        "FRESCO_APP",
+        Some("fresco"),
+        "What the platform must know of that app: fresco, generic, or the path of a TOML profile",
+    ),
+    setting(
+        "TENANT_IMAGES",
+        None,
+        "The images that owners may choose, separated by commas: repository, or repository:tag; default: the repository of FRESCO_IMAGE",
+    ),
+    setting(
+        "TENANT_ISOLATION",
+        Some("auto"),
+        "What each new tenant gets of its own: schema, database, or auto for what the app needs",
+    ),
+    setting("DEFAULT_MEMORY", Some("512"), "The memory limit of a new tenant, in MB"),
+    setting("MIN_MEMORY", Some("256"), "The memory reserved for each tenant and the least limit, in MB"),
+    setting("MAX_MEMORY", Some("2048"), "The highest memory limit that an owner may choose, in MB"),
+    setting("DEFAULT_CPUS", Some("0.5"), "The CPU limit of a new tenant, in cores"),
+    setting("MIN_CPUS", Some("0.25"), "The CPU share reserved for each tenant and the least limit, in cores"),
+    setting("MAX_CPUS", Some("2"), "The highest CPU limit that an owner may choose, in cores"),
+    setting("MAX_PIDS", Some("1024"), "The highest limit of processes that an owner may choose"),
+    setting("BASE_DOMAIN", Some("localhost"), "Tenants live at <subdomain>.<this domain>"),
+    setting(
+        "PUBLIC_SCHEME",
+        None,
+        "The scheme of the tenants' addresses, http or https; default: the one of PUBLIC_URL",
+    ),
+    setting("TRAEFIK_HOST", Some("127.0.0.1"), "The IP address at which the platform reaches Traefik"),
+    setting("TRAEFIK_HTTP_PORT", Some("80"), "Traefik's port for http"),
+    setting("TRAEFIK_HTTPS_PORT", Some("443"), "Traefik's port for https"),
+    setting(
+        "TRAEFIK_DASHBOARD_PORT",
+        Some("8080"),
+        "Traefik's port for its API and dashboard, on TRAEFIK_HOST only",
+    ),
+    setting(
+        "TRAEFIK_ENTRYPOINT",
+        None,
+        "The entry point of tenants' routes; default: web for http, websecure for https",
+    ),
+    setting(
+        "TRAEFIK_CERT_RESOLVER",
+        None,
+        "The certificate resolver for each tenant's host; without it, Traefik's own certificate serves",
+    ),
+    setting(
+        "TRAEFIK_PROBE_ENTRYPOINT",
+        Some("probe"),
+        "With https: a plain entry point on loopback, through which the platform looks whether a route is live",
+    ),
+    setting("TRAEFIK_PROBE_PORT", Some("8081"), "The port of TRAEFIK_PROBE_ENTRYPOINT"),
+    setting(
+        "TRAEFIK_TLS",
+        Some("traefik"),
+        "Where https ends: traefik, or upstream for a proxy before it",
+    ),
+    setting(
+        "AUTH_SECRET",
+        Some(PLACEHOLDER_SECRET),
+        "The root of the keys under which sessions are stored; 32 characters or more, and secret",
+    )
+    .secret(),
+    setting(
+        "MIGRATE",
+        Some("true"),
+        "Whether serving brings the database's tables up to date first: true or false",
+    ),
+    setting("WORKERS", Some("4"), "Operations that this server works on at the same time"),
+    setting(
+        "ALLOW_UNENFORCED",
+        None,
+        "Guarantees that may be missing here, separated by commas: memory, cpus, pids, network, confinement; in production: none",
+    ),
+    setting("LOG", Some("info"), "What is logged: a level, or a filter such as fresco_core=debug,info"),
+    setting("LOG_FORMAT", Some("text"), "How it is logged: text or json"),
+];
+
+/// The setting of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// What was set, by name. Later sources fill only what is absent.
+#[derive(Clone, Debug, Default)]
+pub struct Values(BTreeMap<String, String>);
+
+impl Values {
+    /// These values, and no others.
+    #[must_use]
+    pub fn new<K: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (K, V)>) -> Self {
+        let mut new = Self::default();
+        new.fill(values.into_iter().map(|(name, value)| (name.into(), value.into())));
+        new
+    }
+
+    /// Adds the process's environment, then the `.env` file of this folder, if there is one.
+    ///
+    /// # Errors
+    /// When the file can't be read; in words, without its content.
+    pub fn fill_from_process(&mut self, folder: &Path) -> Result<(), String> {
+        // A variable that is no text can't be one of ours.
+        self.fill(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
+        let path = folder.join(".env");
+        if path.is_file() { self.fill_from_file(&path) } else { Ok(()) }
+    }
+
+    /// Adds what this file of lines `NAME=value` says. Of two lines with one name the last holds,
+    /// as in a shell.
+    ///
+    /// # Errors
+    /// When it can't be read; in words, without its content.
+    pub fn fill_from_file(&mut self, path: &Path) -> Result<(), String> {
+        let lines = dotenvy::from_path_iter(path)
+            .map_err(|error| format!("{} can't be read: {error}", path.display()))?;
+        let mut pairs = BTreeMap::new();
+        for (number, line) in lines.enumerate() {
+            // The error quotes the line, which may hold a password.
+            let (name, value) = line.map_err(|_| {
+                format!("{}: assignment {} is not NAME=value", path.display(), number + 1)
+            })?;
+            pairs.insert(name, value);
+        }
+        self.fill(pairs);
+        Ok(())
+    }
+
+    /// A blank value is none, as in a line `NAME=`.
+    fn fill(&mut self, values: impl IntoIterator<Item = (String, String)>) {
+        for (name, value) in values {
+            if !value.trim().is_empty() {
+                self.0.entry(name).or_insert_with(|| value.trim().to_owned());
+            }
+        }
+    }
+
+    /// The value of a setting: what was set, or its default.
+    #[must_use]
+    pub fn get(&self, setting: &Setting) -> Option<&str> {
+        self.set(setting).or(setting.default)
+    }
+
+    /// The value of a setting, if it was set.
+    #[must_use]
+    pub fn set(&self, setting: &Setting) -> Option<&str> {
+        let names = std::iter::once(&setting.name).chain(setting.aliases);
+        names.into_iter().find_map(|name| self.0.get(*name)).map(String::as_str)
+    }
+}
+
+/// The file `.env.example`: every setting with what it does and its default.
+#[must_use]
+pub fn example() -> String {
+    let mut text = "# Every setting of fresco-server, with its default. Copy this file to .env and uncomment what you\n# change. The real environment and command-line options win over it.\n".to_owned();
+    for setting in SETTINGS {
+        let value = setting.default.unwrap_or("");
+        let also = match setting.aliases {
+            [] => String::new(),
+            names => format!(" (also: {})", names.join(", ")),
+        };
+        text.push_str(&format!("\n# {}{also}\n# {}={value}\n", setting.help, setting.name));
+    }
+    text
+}

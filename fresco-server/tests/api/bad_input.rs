@@ -1,0 +1,216 @@
+//! Whatever comes in: a problem document with a 4XX, and never a 5XX.
+
+use poem::http::{Method, StatusCode};
+use poem::test::TestRequestBuilder;
+use poem::{Endpoint, Response};
+use serde_json::{Value, json};
+
+use crate::world::{Answer, World, nobody};
+
+/// Every POST there is.
+fn calls() -> Vec<String> {
+    let document: Value = serde_json::from_str(&fresco_server::openapi_document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let posts = paths.iter().filter(|(_, methods)| methods.get("post").is_some());
+    let calls: Vec<_> = posts.map(|(path, _)| path.trim_start_matches("/api/").into()).collect();
+    assert!(calls.len() > 10, "{calls:?}");
+    calls
+}
+
+async fn refused<E: Endpoint<Output = Response>>(
+    what: &str,
+    request: TestRequestBuilder<'_, E>,
+) -> Answer {
+    let answer = Answer::of(request.send().await).await;
+    assert!(answer.status.is_client_error(), "{what}: {answer:?}");
+    answer.problem(answer.status.as_u16());
+    answer
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn names_that_can_not_be() {
+    let world = World::new().await;
+    let person = world.person().await;
+    for name in [
+        "",
+        "a",
+        "ab",
+        "-x",
+        "x-",
+        "-xy",
+        "xy-",
+        "x_y",
+        "WWW",
+        "www",
+        "x`) || Host(`y",
+        "a--b",
+        "123",
+        "my study",
+        "ä-name",
+        "a.b.c",
+        "abc\u{0}",
+        "abc\n",
+        "../etc",
+        "'; DROP TABLE x; --",
+    ] {
+        let answer = person.call("tenants.create", json!({ "subdomain": name })).await;
+        assert_eq!(answer.wrong_field(), "subdomain", "{name:?}");
+    }
+    let long = "a".repeat(64);
+    let answer = person.call("tenants.create", json!({ "subdomain": long })).await;
+    assert_eq!(answer.wrong_field(), "subdomain");
+    let longest = "a".repeat(63);
+    let answer = person.call("tenants.create", json!({ "subdomain": longest })).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn bodies_that_can_not_be_read() {
+    let world = World::new().await;
+    let person = world.person().await;
+    let nested = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let objects = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
+    let bodies: Vec<(&str, Vec<u8>)> = vec![
+        ("nothing", Vec::new()),
+        ("half", b"{\"subdomain\":".to_vec()),
+        ("words", b"hello".to_vec()),
+        ("two", b"{}{}".to_vec()),
+        ("no UTF-8", b"{\"subdomain\": \"\xff\xfe\"}".to_vec()),
+        ("half a surrogate", b"{\"subdomain\": \"\\ud800\"}".to_vec()),
+        ("20,000 brackets", nested.into_bytes()),
+        ("20,000 open brackets", "[".repeat(20_000).into_bytes()),
+        ("20,000 objects", objects.into_bytes()),
+        ("a huge number", b"{\"limits\": {\"cpus\": 1e999}}".to_vec()),
+        ("an array", b"[]".to_vec()),
+        ("null", b"null".to_vec()),
+        ("a string", b"\"x\"".to_vec()),
+        ("an unknown field", b"{\"no-such-field\": 1}".to_vec()),
+    ];
+    for call in calls() {
+        for (what, body) in &bodies {
+            let request = person.post(&call).content_type("application/json").body(body.clone());
+            refused(&format!("{call}: {what}"), request).await;
+        }
+        let body = vec![b' '; 10 * 1024 * 1024];
+        let request = person.post(&call).content_type("application/json").body(body);
+        assert_eq!(refused(&call, request).await.problem(413), "too_large");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn values_of_another_type() {
+    let world = World::new().await;
+    let person = world.person().await;
+    let wrong = [json!(12_345), json!(true), json!(["x"]), json!({ "x": "y" }), json!(null)];
+    for (call, field, rest) in [
+        ("tenants.create", "subdomain", json!({})),
+        ("tenants.create", "limits", json!({ "subdomain": [] })),
+        ("tenants.create", "environment", json!({ "subdomain": [] })),
+        ("tenants.get", "tenantId", json!({})),
+        ("tenants.update", "tenantId", json!({ "image": "memory/app:1" })),
+        ("tenants.destroy", "confirmation", json!({ "tenantId": nobody() })),
+        ("auth.signIn", "password", json!({ "email": "a@example.org" })),
+        ("wizard.checkSubdomain", "subdomain", json!({})),
+    ] {
+        for value in &wrong {
+            let mut body = rest.clone();
+            body[field] = value.clone();
+            let answer = person.call(call, body.clone()).await;
+            assert_eq!(answer.problem(400), "invalid_request", "{call} {body}");
+            // A value may be a secret that went into the wrong place.
+            assert!(!answer.body["detail"].to_string().contains("12345"), "{answer:?}");
+        }
+    }
+    for id in ["", "x", "00000000-0000-0000-0000-00000000000g", "1' OR '1'='1"] {
+        let answer = person.call("tenants.get", json!({ "tenantId": id })).await;
+        assert_eq!(answer.problem(400), "invalid_request", "{id}");
+        let path = format!("/api/tenants/{}/logs", id.replace(' ', "%20"));
+        refused(id, person.get(&path)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn whoever_is_not_signed_in_learns_nothing() {
+    let world = World::new().await;
+    let owner = world.person().await;
+    let (id, operation) = owner.create(json!({ "subdomain": "private-one" })).await;
+    owner.end(&operation).await;
+    let forged = format!("fresco_session={}", "A".repeat(43));
+    let twice = "fresco_session=a; fresco_session=b".to_owned();
+    for cookie in
+        [None, Some(forged), Some(twice), Some("fresco_session=\u{1}".replace('\u{1}', "%00"))]
+    {
+        for call in calls().iter().filter(|call| call.starts_with("tenants.")) {
+            let mut request = world.client.post(format!("/api/{call}"));
+            if let Some(cookie) = &cookie {
+                request = request.header("cookie", cookie);
+            }
+            // Who may not ask is not told what is wrong with the question, either.
+            let answer = refused(call, request.body_json(&json!({ "tenantId": id }))).await;
+            assert_eq!(answer.problem(401), "not_signed_in", "{call}");
+        }
+        for path in
+            [format!("/api/tenants/{id}/logs"), format!("/api/operations/{operation}/events")]
+        {
+            let answer = refused(&path, world.client.get(&path)).await;
+            assert_eq!(answer.problem(401), "not_signed_in");
+        }
+    }
+    for call in ["wizard.getSession", "wizard.deployTenant"] {
+        for session in ["", "x", &"A".repeat(43), &"x".repeat(100_000), "\u{0}"] {
+            let answer = world.call(call, json!({ "sessionId": session })).await;
+            assert!(answer.status.is_client_error(), "{call}: {answer:?}");
+            answer.problem(answer.status.as_u16());
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_no_page_of_ours_would_send() {
+    let world = World::new().await;
+    let person = world.person().await;
+    let body = json!({ "subdomain": "planted" });
+    let ask = || person.post("tenants.create").body_json(&body);
+    let foreign = refused("origin", ask().header("origin", "http://demo.localhost:3000")).await;
+    assert_eq!(foreign.problem(403), "foreign_origin");
+    let foreign = refused("site", ask().header("sec-fetch-site", "same-site")).await;
+    assert_eq!(foreign.problem(403), "foreign_origin");
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+        let request = person.post("tenants.create").content_type(kind).body(body.to_string());
+        assert_eq!(refused(kind, request).await.problem(415), "unsupported_media_type");
+    }
+    let bare = person.post("tenants.create").body(body.to_string());
+    assert_eq!(refused("no type", bare).await.problem(415), "unsupported_media_type");
+    // The test's client adds its own Host to this one; no server may believe either.
+    let two = refused("host", ask().header("host", "demo.localhost")).await;
+    assert_eq!(two.problem(421), "misdirected");
+    assert_eq!(person.call("tenants.list", json!({})).await.good()["total"], 0);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn addresses_and_methods_that_are_none() {
+    let world = World::new().await;
+    let json = "application/json";
+    for path in ["/api", "/api/", "/api/nothing", "/api/tenants", "/x/y/z", "/%00", "//", "/docs/x"]
+    {
+        assert_eq!(refused(path, world.client.get(path)).await.problem(404), "not_found");
+        let request = world.client.post(path).content_type(json).body("{}");
+        assert_eq!(refused(path, request).await.problem(404), "not_found");
+    }
+    assert_eq!(refused("no text", world.client.get("/%ff")).await.problem(400), "invalid_request");
+    let request = world.client.get("/api/tenants.list");
+    assert_eq!(refused("get", request).await.problem(405), "method_not_allowed");
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        let request = world.client.request(method, "/api/tenants.list");
+        let request = request.content_type(json).body("{}");
+        assert_eq!(refused("method", request).await.problem(405), "method_not_allowed");
+    }
+    let request = world.client.post("/health").content_type(json).body("{}");
+    assert_eq!(refused("post", request).await.problem(405), "method_not_allowed");
+}

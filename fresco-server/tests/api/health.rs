@@ -1,0 +1,89 @@
+//! The platform itself: its health, its page and its description.
+
+use fresco_core::ErrorKind;
+use fresco_core::fault::{Call, Fault, FaultPlan, wrap};
+use fresco_core::memory::MemoryWorld;
+use serde_json::{Value, json};
+
+use crate::world::{Answer, World, until};
+
+async fn health(world: &World) -> Answer {
+    Answer::of(world.client.get("/health").send().await).await
+}
+
+fn healthy(report: &Value) -> Vec<(&str, bool)> {
+    let parts = report["parts"].as_array().unwrap();
+    let part = |part: &'_ Value| part["healthy"].as_bool().unwrap();
+    parts.iter().map(|of| (of["name"].as_str().unwrap(), part(of))).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn each_part_is_asked() {
+    let memory = MemoryWorld::new();
+    let call = |method, nth| Call { method, step: None, nth };
+    let plan = FaultPlan::with([
+        (call("runtime.health", 1), Fault::FailBefore(ErrorKind::Unavailable)),
+        (call("database.health", 1), Fault::Hang),
+    ]);
+    let backends = wrap(&memory.backends(), &plan);
+    let world = World::with(memory, backends).await;
+
+    let answer = health(&world).await;
+    assert_eq!(answer.body["status"], "ok");
+    let all = ["store", "accounts", "docker", "tenantDatabase", "traefik"];
+    assert_eq!(healthy(&answer.body), all.map(|name| (name, true)));
+    for part in answer.good()["parts"].as_array().unwrap() {
+        assert!(part["latencyMs"].is_u64(), "{part}");
+    }
+
+    // The next time that they are asked, one is down and one is silent.
+    until("a part is down", || async { health(&world).await.status == 503 }).await;
+    let answer = health(&world).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["status"]), (503, &json!("unavailable")));
+    let down = |name| matches!(name, "docker" | "tenantDatabase");
+    assert_eq!(healthy(&answer.body), all.map(|name| (name, !down(name))));
+    assert!(answer.body["parts"][3]["latencyMs"].as_u64().unwrap() >= 3000);
+    // Why is not told to everybody.
+    assert!(!answer.body.to_string().contains("planned"));
+
+    until("all is well again", || async { health(&world).await.status == 200 }).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn many_who_ask_at_once_are_one() {
+    let memory = MemoryWorld::new();
+    let plan = FaultPlan::none();
+    let backends = wrap(&memory.backends(), &plan);
+    let world = World::with(memory, backends).await;
+    let asked = || plan.trace().iter().filter(|call| call.method == "router.health").count();
+    let before = asked();
+    futures_util::future::join_all((0..20).map(|_| health(&world))).await;
+    assert_eq!(asked(), before + 1);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn the_first_page_leads_on() {
+    let world = World::new().await;
+    let page = world.client.get("/").send().await;
+    page.assert_status_is_ok();
+    page.assert_content_type("text/html; charset=utf-8");
+    page.assert_header_exist("content-security-policy");
+    let text = page.0.into_body().into_string().await.unwrap();
+    let fresco = "https://documentation.networkcanvas.com/en/fresco";
+    for link in ["/docs", "/openapi.json", "/health", fresco] {
+        assert!(text.contains(&format!("href=\"{link}\"")), "{link}");
+    }
+    // It loads nothing and runs nothing.
+    for word in ["<script", "src=", "@import", "url(", "<link"] {
+        assert!(!text.contains(word), "{word}");
+    }
+    let docs = world.client.get("/docs").send().await;
+    docs.assert_status_is_ok();
+    docs.assert_header("x-frame-options", "DENY");
+    let document = world.client.get("/openapi.json").send().await;
+    document.assert_status_is_ok();
+    document.assert_text(fresco_server::openapi_document()).await;
+}
