@@ -216,13 +216,3 @@ pub fn parts(event: sse::Event) -> (String, String, Value) {
 pub fn nobody() -> String {
     Uuid::new_v4().to_string()
 }
-
-/// Waits until this holds.
-pub async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
-    let all = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("not in time: {what}"));
-}
