@@ -6,9 +6,15 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 STATE=$ROOT/target/dev
+# What tenants run where Fresco itself can't be had: as the app does it, with pages of its own.
+# shellcheck disable=SC2034
+STAND_IN=fresco-dev/tenant-app:1
 # dockerd, modprobe and usermod lie where not every user looks.
 PATH=$PATH:/usr/sbin:/sbin
 mkdir -p "$STATE"
+
+# Bash goes on after a Ctrl-C that a program under it took as its own end.
+trap 'exit 130' INT
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() {
@@ -39,6 +45,12 @@ from_dotenv() {
 	done
 }
 
+# The platform takes a bare path as DOCKER_HOST too; Docker's own client does not.
+docker_host_from_dotenv() {
+	from_dotenv DOCKER_HOST
+	[[ ${DOCKER_HOST:-} != /* ]] || DOCKER_HOST=unix://$DOCKER_HOST
+}
+
 # wait_for SECONDS COMMAND…: repeats the command until it succeeds; fails when the time is over.
 wait_for() {
 	local deadline=$((SECONDS + $1))
@@ -46,6 +58,24 @@ wait_for() {
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$deadline" ] || return 1
 		sleep 0.1
+	done
+}
+
+# timed WHAT COMMAND…: runs it and says how long it took.
+timed() {
+	local start=$SECONDS
+	say "$1"
+	"${@:2}"
+	say "$1: $((SECONDS - start)) s"
+}
+
+# The processes below PID, each after its parent.
+descendants() {
+	local children child
+	read -ra children < <(cat "/proc/$1/task/"*/children 2>/dev/null) || true
+	for child in "${children[@]}"; do
+		echo "$child"
+		descendants "$child"
 	done
 }
 
@@ -65,29 +95,37 @@ apt_install() {
 	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l \
 		apt-get install -y -qq --no-install-recommends "$@" >>"$log" 2>&1 ||
 		die "apt-get install $* failed, the whole log is $log: $(tail -n 15 "$log")"
+	printf '%s\n' "$@" >>"$STATE/packages"
 }
 
-# ensure_tools WHAT=PACKAGE…: installs the package of every WHAT that is missing. WHAT is a command,
+# missing_packages WHAT=PACKAGE…: prints the package of every WHAT that is missing. WHAT is a command,
 # an absolute path, or `pip` (the module of python3).
-ensure_tools() {
-	local pair what package missing=()
+missing_packages() {
+	local pair what
 	for pair in "$@"; do
-		what=${pair%%=*} package=${pair#*=}
+		what=${pair%%=*}
 		case $what in
 		/*) [ -e "$what" ] && continue ;;
 		pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
 		*) command -v "$what" >/dev/null && continue ;;
 		esac
-		missing+=("$package")
+		echo "${pair#*=}"
 	done
+}
+
+# Installs what missing_packages prints for the same arguments.
+ensure_tools() {
+	local missing
+	mapfile -t missing < <(missing_packages "$@")
 	[ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 }
 
 # What cargo needs beside Rust itself.
+RUST_TOOLS=(cc=gcc /usr/include/stdlib.h=libc6-dev git=git)
 ensure_rust() {
 	[ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ] && PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
 	command -v cargo >/dev/null || die "cargo is not in PATH: install Rust with rustup first"
-	ensure_tools cc=gcc /usr/include/stdlib.h=libc6-dev git=git
+	ensure_tools "${RUST_TOOLS[@]}"
 }
 
 # ---------------------------------------------------------------- Docker Engine
@@ -114,6 +152,25 @@ start_dockerd_by_hand() {
 	wait_for 60 docker_is_up ||
 		die "dockerd did not answer within 60 s. The end of $log:
 $(tail -n 25 "$log")"
+	# So that dev/down stops this one, and no other.
+	cp /var/run/docker.pid "$STATE/dockerd.pid"
+}
+
+# Stops the engine that start_dockerd_by_hand started, unless somebody's containers run on it.
+stop_dockerd_by_hand() {
+	local pid
+	pid=$(cat "$STATE/dockerd.pid" 2>/dev/null || true)
+	if [ -z "$pid" ] || [ "$(cat /var/run/docker.pid 2>/dev/null)" != "$pid" ]; then
+		say "the Docker Engine runs on: dev/up did not start it by hand"
+		rm -f "$STATE/dockerd.pid"
+	elif [ -n "$(docker ps -q)" ]; then
+		say "dockerd goes on: these containers run on it: $(docker ps --format '{{.Names}}' | xargs)"
+	else
+		say "stopping dockerd, which was started by hand"
+		as_root kill "$pid"
+		wait_for 30 test ! -e "/proc/$pid" || die "dockerd (pid $pid) did not end within 30 s; its log is $STATE/dockerd.log"
+		rm -f "$STATE/dockerd.pid"
+	fi
 }
 
 docker_is_up() { docker_answers || docker_refuses_us; }
@@ -141,14 +198,18 @@ reach_docker() {
 	docker_answers || die "no Docker Engine answers: $(docker version 2>&1 | tail -n 1)"
 }
 
+# The packages of the engine, if it is missing.
+docker_packages() {
+	! command -v dockerd >/dev/null || return 0
+	printf '%s\n' docker.io iptables ca-certificates
+	# With AppArmor in the kernel the engine can start no container without its parser.
+	[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || echo apparmor
+}
+
 install_docker() {
-	local packages=()
-	if ! command -v dockerd >/dev/null; then
-		packages+=(docker.io iptables ca-certificates)
-		# With AppArmor in the kernel the engine can start no container without its parser.
-		[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] && packages+=(apparmor)
-		apt_install "${packages[@]}"
-	fi
+	local packages
+	mapfile -t packages < <(docker_packages)
+	[ ${#packages[@]} = 0 ] || apt_install "${packages[@]}"
 	# Newer Debian and Ubuntu pack the client apart.
 	command -v docker >/dev/null || apt_install docker-cli
 }
@@ -162,10 +223,12 @@ compose() {
 	fi
 }
 
+has_compose() { command -v docker-compose >/dev/null || docker compose version >/dev/null 2>&1; }
+
 # Docker's own packages, Ubuntu and Debian give it different names; not all have every one.
 ensure_compose() {
 	local package
-	! docker compose version >/dev/null 2>&1 && ! command -v docker-compose >/dev/null || return 0
+	! has_compose || return 0
 	apt_update docker-compose
 	for package in docker-compose-plugin docker-compose-v2 docker-compose; do
 		apt-cache show "$package" >/dev/null 2>&1 || continue
@@ -243,6 +306,12 @@ sweep_tests() {
 	remove_labelled fresco.test
 }
 
+# One dev/test at a time on an engine: two would sweep each other's containers away.
+alone_in_tests() {
+	exec 9>"${TMPDIR:-/tmp}/fresco-dev-test.$(id -u).lock"
+	flock --nonblock 9 || die "dev/test runs on this machine: wait for it to end"
+}
+
 # ---------------------------------------------------------------- ports
 
 # listeners PORT: who listens on it, one line each, with the program where we may see it. A name is
@@ -253,6 +322,24 @@ listeners() {
 	else
 		ss -Hltnp "sport = :$1"
 	fi
+}
+
+# need_port PORT VARIABLE PURPOSE COMMAND ADDRESS…: fails when the port is none, or when somebody listens on it
+# on one of the addresses: with who that is, and the variable that chooses another port.
+need_port() {
+	local port=$1 variable=$2 purpose=$3 command=$4 address taken container
+	shift 4
+	if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
+		die "$variable=$port is not a port: use a number from 1 to 65535"
+	fi
+	for address in "$@" 0.0.0.0 '*' '[::]' '[::ffff:127.0.0.1]'; do
+		taken=$(listeners "$port" | awk -v a="$address:$port" '$4 == a { print $6 ? $6 : "a program of another user" }' |
+			head -n 1 | sed -E 's/^users:\(\("([^"]*)",pid=([0-9]+).*/\1 (pid \2)/')
+		[ -n "$taken" ] || continue
+		container=$(docker ps --filter "publish=$port" --format '{{.Names}}' 2>/dev/null | head -n 1)
+		die "port $port, wanted for $purpose, is taken on $address by $taken${container:+, for the container $container}.
+Stop that, or choose another port: $variable=$((port < 1024 ? port + 8001 : port + 1)) $command"
+	done
 }
 
 # A port of 127.0.0.1 that nobody listens on now.

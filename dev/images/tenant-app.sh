@@ -7,12 +7,13 @@ set -euo pipefail
 ensure_rust
 host=$(cargo -vV | sed -n 's/^host: //p')
 log=$WORK/tenant-app.log
+program=$ROOT/target/$host/release/tenant-app
+[ -e "$program" ] || say "compiling tenant-app, a minute or two"
 # An explicit target keeps the static flags away from build scripts and procedural macros.
 (cd "$ROOT" && RUSTFLAGS="-C target-feature=+crt-static" \
 	cargo build --quiet --release --target "$host" --target-dir "$ROOT/target" -p tenant-app) >"$log" 2>&1 ||
 	die "building tenant-app failed:
 $(tail -n 40 "$log")"
-program=$ROOT/target/$host/release/tenant-app
 ! ldd "$program" >/dev/null 2>&1 || ldd "$program" | grep -q 'statically linked' ||
 	die "$program is not static: an image made of it alone could not run it"
 
