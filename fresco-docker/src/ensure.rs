@@ -74,7 +74,7 @@ async fn create(
 ) -> Result<Option<Instance>> {
     let name = spec.tenant.container_name();
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
-    let body = create_body(spec, image_user, &runtime.config);
+    let body = create_body(spec, image_user, &runtime.config, &runtime.unenforced);
     let call = runtime.engine.docker().create_container(Some(options), body);
     match runtime.engine.call("make the container", call).await {
         Ok(created) => match runtime.inspect(&created.id).await? {

@@ -311,14 +311,14 @@ impl RuntimeResize for DockerRuntime {
     async fn resize(&self, instance: &InstanceId, limits: &Limits) -> Result<()> {
         let resize = async {
             let container = self.known(instance).await?;
-            let limits = LimitValues::of(limits, &self.config);
+            let limits = LimitValues::of(limits, &self.config, &self.unenforced);
             let body = ContainerUpdateBody {
-                memory: Some(limits.memory),
-                memory_swap: Some(limits.memory),
+                memory: limits.memory,
+                memory_swap: limits.memory,
                 memory_reservation: limits.memory_reservation,
                 cpu_shares: limits.cpu_shares,
-                nano_cpus: Some(limits.nano_cpus),
-                pids_limit: Some(limits.pids),
+                nano_cpus: limits.nano_cpus,
+                pids_limit: limits.pids,
                 ..Default::default()
             };
             let call = self.engine.docker().update_container(container.id(), body);

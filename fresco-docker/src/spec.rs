@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, RestartPolicy, RestartPolicyNameEnum,
 };
-use fresco_core::{InstanceSpec, Limits, Scratch, labels};
+use fresco_core::{Guarantee, InstanceSpec, Limits, Scratch, labels};
 use secrecy::ExposeSecret;
 
 use crate::config::DockerConfig;
@@ -18,6 +18,7 @@ pub(crate) fn create_body(
     spec: &InstanceSpec,
     image_user: Option<&str>,
     config: &DockerConfig,
+    unenforced: &[Guarantee],
 ) -> ContainerCreateBody {
     let user = spec.app.user.as_deref().or(image_user);
     let environment = spec.environment.iter();
@@ -29,7 +30,7 @@ pub(crate) fn create_body(
         ),
         labels: Some(labels_of(spec, config)),
         stop_timeout: Some(spec.app.stop_seconds.into()),
-        host_config: Some(host_config(spec, user, config)),
+        host_config: Some(host_config(spec, user, config, unenforced)),
         ..Default::default()
     }
 }
@@ -70,19 +71,24 @@ fn scratch_options(scratch: &Scratch, user: Option<&str>) -> String {
     options
 }
 
-fn host_config(spec: &InstanceSpec, user: Option<&str>, config: &DockerConfig) -> HostConfig {
-    let limits = LimitValues::of(&spec.limits, config);
+fn host_config(
+    spec: &InstanceSpec,
+    user: Option<&str>,
+    config: &DockerConfig,
+    unenforced: &[Guarantee],
+) -> HostConfig {
+    let limits = LimitValues::of(&spec.limits, config, unenforced);
     HostConfig {
         // An init process passes signals on and reaps children; without one a stop takes its
         // whole grace.
         init: Some(true),
-        memory: Some(limits.memory),
+        memory: limits.memory,
         // Equal to the memory: no swap.
-        memory_swap: Some(limits.memory),
+        memory_swap: limits.memory,
         memory_reservation: limits.memory_reservation,
         cpu_shares: limits.cpu_shares,
-        nano_cpus: Some(limits.nano_cpus),
-        pids_limit: Some(limits.pids),
+        nano_cpus: limits.nano_cpus,
+        pids_limit: limits.pids,
         cap_drop: Some(vec!["ALL".into()]),
         security_opt: Some(vec!["no-new-privileges:true".into()]),
         privileged: Some(false),
@@ -115,11 +121,12 @@ fn host_config(spec: &InstanceSpec, user: Option<&str>, config: &DockerConfig) -
     }
 }
 
-/// Limits in Docker's units.
+/// Limits in Docker's units. What the engine can't enforce is left out: it refuses a container that
+/// asks for it.
 pub(crate) struct LimitValues {
-    pub(crate) memory: i64,
-    pub(crate) nano_cpus: i64,
-    pub(crate) pids: i64,
+    pub(crate) memory: Option<i64>,
+    pub(crate) nano_cpus: Option<i64>,
+    pub(crate) pids: Option<i64>,
     /// What is kept for the container when memory runs short.
     pub(crate) memory_reservation: Option<i64>,
     /// Its weight when CPUs run short; 1024 stands for one core.
@@ -127,16 +134,22 @@ pub(crate) struct LimitValues {
 }
 
 impl LimitValues {
-    pub(crate) fn of(limits: &Limits, config: &DockerConfig) -> Self {
-        let memory = limits.memory_bytes().cast_signed();
+    pub(crate) fn of(limits: &Limits, config: &DockerConfig, unenforced: &[Guarantee]) -> Self {
+        let holds = |guarantee| !unenforced.contains(&guarantee);
+        let memory = holds(Guarantee::Memory).then(|| limits.memory_bytes().cast_signed());
+        let cpus = holds(Guarantee::Cpus).then_some(limits.cpus);
         let reserved = config.reserved;
         Self {
-            memory_reservation: reserved.map(|(mb, _)| memory.min(i64::from(mb) * 1024 * 1024)),
-            cpu_shares: reserved.map(|(_, cpus)| (limits.cpus.min(cpus) * 1024.0).max(2.0) as i64),
+            memory_reservation: memory
+                .zip(reserved)
+                .map(|(memory, (mb, _))| memory.min(i64::from(mb) * 1024 * 1024)),
+            cpu_shares: cpus
+                .zip(reserved)
+                .map(|(cpus, (_, reserved))| (cpus.min(reserved) * 1024.0).max(2.0) as i64),
             memory,
             // A float's cast saturates, and Docker refuses what no machine has.
-            nano_cpus: (limits.cpus * 1e9).round() as i64,
-            pids: limits.pids.into(),
+            nano_cpus: cpus.map(|cpus| (cpus * 1e9).round() as i64),
+            pids: holds(Guarantee::Pids).then_some(limits.pids.into()),
         }
     }
 }
@@ -167,7 +180,7 @@ mod tests {
         let mut spec = spec();
         spec.annotations.insert(labels::TENANT_ID.into(), "another".into());
         spec.annotations.insert("traefik.enable".into(), "true".into());
-        let labels = create_body(&spec, None, &config).labels.unwrap();
+        let labels = create_body(&spec, None, &config, &[]).labels.unwrap();
         assert_eq!(labels[super::labels::PLATFORM], config.platform.to_string());
         assert_eq!(labels[super::labels::TENANT_ID], spec.tenant.to_string());
         assert_eq!(labels["extra"], "1");
@@ -177,7 +190,7 @@ mod tests {
     #[test]
     fn limits_are_in_dockers_units() {
         let config = DockerConfig::new(PlatformId::new());
-        let host = create_body(&spec(), None, &config).host_config.unwrap();
+        let host = create_body(&spec(), None, &config, &[]).host_config.unwrap();
         assert_eq!(host.memory, Some(256 * 1024 * 1024));
         assert_eq!(host.memory_swap, host.memory);
         assert_eq!(host.nano_cpus, Some(100_000_000));
@@ -185,12 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_engine_cannot_enforce_is_not_asked_of_it() {
+        let config = DockerConfig::new(PlatformId::new()).reserve(128, 0.05);
+        let missing = [Guarantee::Memory, Guarantee::Cpus, Guarantee::Pids];
+        let host = create_body(&spec(), None, &config, &missing).host_config.unwrap();
+        assert_eq!((host.memory, host.memory_swap, host.memory_reservation), (None, None, None));
+        assert_eq!((host.nano_cpus, host.cpu_shares, host.pids_limit), (None, None, None));
+    }
+
+    #[test]
     fn what_is_reserved_is_never_more_than_the_limit() {
         let config = DockerConfig::new(PlatformId::new()).reserve(128, 0.05);
-        let host = create_body(&spec(), None, &config).host_config.unwrap();
+        let host = create_body(&spec(), None, &config, &[]).host_config.unwrap();
         assert_eq!(host.memory_reservation, Some(128 * 1024 * 1024));
         assert_eq!(host.cpu_shares, Some(51));
-        let host = create_body(&spec(), None, &config.reserve(4096, 2.0)).host_config.unwrap();
+        let host = create_body(&spec(), None, &config.reserve(4096, 2.0), &[]).host_config.unwrap();
         assert_eq!(host.memory_reservation, host.memory);
         assert_eq!(host.cpu_shares, Some(102));
     }
@@ -198,7 +220,7 @@ mod tests {
     #[test]
     fn a_scratch_folder_is_sized_and_closed_to_devices_and_set_uid() {
         let config = DockerConfig::new(PlatformId::new());
-        let host = create_body(&spec(), None, &config).host_config.unwrap();
+        let host = create_body(&spec(), None, &config, &[]).host_config.unwrap();
         let options = &host.tmpfs.unwrap()["/tmp"];
         for option in ["size=64m", "nosuid", "nodev"] {
             assert!(options.split(',').any(|o| o == option), "{options}");
