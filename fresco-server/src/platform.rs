@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
+use crate::http::streams::Streams;
 
 /// The parts of a running platform. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Platform {
     pub accounts: Accounts,
     /// Cancelled when the server is about to stop: streams end then.
     pub closing: CancellationToken,
+    /// Who listens.
+    pub(crate) streams: Streams,
 }
 
 impl Platform {
@@ -27,6 +30,7 @@ impl Platform {
     #[must_use]
     pub fn new(config: Config, orchestrator: Orchestrator, accounts: Accounts) -> Self {
         let closing = CancellationToken::new();
-        Self { config: Arc::new(config), orchestrator, accounts, closing }
+        let (config, streams) = (Arc::new(config), Streams::default());
+        Self { config, orchestrator, accounts, closing, streams }
     }
 }

@@ -4,19 +4,17 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use poem::Server;
-use poem::listener::{AcceptorExt, Listener, TcpListener};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::app;
 use crate::compose;
 use crate::config::Config;
+use crate::http::connections;
 
 /// How long requests under way may take to end after the signal.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a connection may do nothing.
-const IDLE: Duration = Duration::from_secs(75);
 
 /// Why serving ended.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ impl std::error::Error for ServeError {}
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let address = config.listen;
     // First, so that a taken port is told before anything is touched.
-    let listener = TcpListener::bind(address).into_acceptor().await;
+    let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| ServeError::Listen(address, error))?;
     let stop = stopping().map_err(ServeError::Io)?;
     let platform = tokio::select! {
@@ -70,23 +68,15 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         tracing::info!("stopping: finishing what is under way");
         closing.cancel();
     };
-    let serving = Server::new_with_acceptor(listener.boxed())
-        .idle_timeout(IDLE)
-        .run_with_graceful_shutdown(app(platform), until, Some(GRACE));
-    let serving = async {
-        let ended = serving.await;
-        // However it ended: the workers go with it.
-        stop.cancel();
-        ended
-    };
+    let serving = connections::serve(listener, app(platform), until, GRACE);
     let working = async {
         stop.cancelled().await;
         workers.shutdown().await;
     };
     // Both ends are bounded: the requests by the grace above, the workers by their own.
-    let (served, ()) = tokio::join!(serving, working);
+    tokio::join!(serving, working);
     tracing::info!("stopped");
-    served.map_err(ServeError::Io)
+    Ok(())
 }
 
 /// Cancelled by the first SIGINT or SIGTERM. The second ends the program at once.

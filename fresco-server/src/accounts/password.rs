@@ -1,10 +1,11 @@
 //! Passwords: what one must be, and the slow hash that is all that is kept of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::Error as HashError;
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use fresco_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -46,22 +47,35 @@ impl Password {
 /// Hashes and verifies, a few at a time.
 pub(super) struct Passwords {
     turns: Arc<Semaphore>,
+    /// The memory of a hash, for the next one: given back each time, it would be kept by the system's
+    /// allocator, once for every thread that ever hashed.
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
     /// Verified against when there is no account, so that the time taken does not tell.
     nobody: String,
 }
 
 impl Passwords {
     pub(super) async fn new() -> Result<Self> {
-        let mut new = Self { turns: Arc::new(Semaphore::new(AT_ONCE)), nobody: String::new() };
+        let (turns, memory) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::default());
+        let mut new = Self { turns, memory, nobody: String::new() };
         new.nobody = new.hash(&Password("nobody's password".into())).await?;
         Ok(new)
     }
 
     pub(super) async fn hash(&self, password: &Password) -> Result<String> {
         let password = password.0.clone();
-        self.slowly(move |argon| {
-            let hash = argon.hash_password(password.expose_secret().as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(broken)
+        self.slowly(move |memory| {
+            // OWASP's parameters for argon2id.
+            let params = Params::new(19 * 1024, 2, 1, Some(Params::DEFAULT_OUTPUT_LEN))?;
+            let mut hash = PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: (&params).try_into()?,
+                salt: Some(Salt::generate()),
+                hash: None,
+            };
+            hash.hash = Some(output(&hash, params, &password, memory)?);
+            Ok(hash.to_string())
         })
         .await
     }
@@ -71,13 +85,12 @@ impl Passwords {
         let (password, known) = (password.clone(), hash.is_some());
         let hash = hash.unwrap_or(&self.nobody).to_owned();
         let same = self
-            .slowly(move |argon| {
-                let bytes = password.expose_secret().as_bytes();
-                match PasswordVerifier::<str>::verify_password(&argon, bytes, &hash) {
-                    Ok(()) => Ok(true),
-                    Err(HashError::PasswordInvalid) => Ok(false),
-                    Err(error) => Err(broken(error)),
-                }
+            .slowly(move |memory| {
+                let hash: PasswordHash = hash.parse()?;
+                let params = Params::try_from(&hash)?;
+                let found = output(&hash, params, &password, memory)?;
+                // In constant time.
+                Ok(hash.hash == Some(found))
             })
             .await?;
         Ok(same && known)
@@ -85,25 +98,45 @@ impl Passwords {
 
     async fn slowly<T: Send + 'static>(
         &self,
-        work: impl FnOnce(Argon2<'static>) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Vec<Block>) -> Result<T, HashError> + Send + 'static,
     ) -> Result<T> {
         let turn = tokio::time::timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             let words = "too many people sign in at this moment; try again";
             return Err(Error::new(ErrorKind::Unavailable, words));
         };
-        // OWASP's parameters for argon2id.
-        let params = Params::new(19 * 1024, 2, 1, None).map_err(|error| broken(error.into()))?;
-        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let store = Arc::clone(&self.memory);
         let task = tokio::task::spawn_blocking(move || {
             // The turn ends with the work, even if nobody waits for its result any more.
             let _turn = turn;
-            work(argon)
+            let kept = store.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut memory = kept.unwrap_or_default();
+            let done = work(&mut memory);
+            store.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            done.map_err(broken)
         });
         task.await.map_err(|error| {
             Error::new(ErrorKind::Internal, "hashing a password did not end").with_source(error)
         })?
     }
+}
+
+/// What this password gives with this hash's salt.
+fn output(
+    hash: &PasswordHash,
+    params: Params,
+    password: &SecretString,
+    memory: &mut Vec<Block>,
+) -> Result<Output, HashError> {
+    let salt = hash.salt.as_ref().ok_or(HashError::SaltInvalid)?;
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    memory.resize(params.block_count(), Block::default());
+    let mut out = [0; Output::MAX_LENGTH];
+    let out = out.get_mut(..length).ok_or(HashError::OutputSize)?;
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let password = password.expose_secret().as_bytes();
+    argon.hash_password_into_with_memory(password, salt, out, memory)?;
+    Ok(Output::new(out)?)
 }
 
 fn broken(error: HashError) -> Error {
@@ -140,6 +173,32 @@ mod tests {
         assert!(passwords.verify(&right, Some(&hash)).await.unwrap());
         assert!(!passwords.verify(&wrong, Some(&hash)).await.unwrap());
         assert!(!passwords.verify(&"nobody's password".into(), None).await.unwrap());
+    }
+
+    /// One that an earlier version made, or another program.
+    #[tokio::test]
+    async fn a_hash_of_old_is_still_known() {
+        use argon2::password_hash::PasswordHasher;
+        let passwords = Passwords::new().await.unwrap();
+        let old = Argon2::default().hash_password(b"correct horse").unwrap().to_string();
+        assert!(passwords.verify(&"correct horse".into(), Some(&old)).await.unwrap());
+        assert!(!passwords.verify(&"correct house".into(), Some(&old)).await.unwrap());
+        assert!(passwords.verify(&"x".into(), Some("nothing")).await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn memory_is_used_again() {
+        let passwords = Arc::new(Passwords::new().await.unwrap());
+        let tries = (0..12).map(|_| {
+            let passwords = passwords.clone();
+            tokio::spawn(async move { passwords.verify(&"x".into(), None).await })
+        });
+        for done in futures_util::future::join_all(tries.collect::<Vec<_>>()).await {
+            assert!(!done.unwrap().unwrap());
+        }
+        let kept = passwords.memory.lock().unwrap();
+        assert!((1..=AT_ONCE).contains(&kept.len()));
+        assert!(kept.iter().all(|blocks| blocks.len() == 19 * 1024));
     }
 
     #[tokio::test]

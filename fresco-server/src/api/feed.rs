@@ -24,14 +24,17 @@ pub(crate) struct Feed<T> {
 }
 
 impl<T: ToJSON> Feed<T> {
-    /// These events, until the server is about to stop, or an hour has passed.
+    /// These events, until the server is about to stop, or an hour has passed. `place` is held for as
+    /// long.
     pub(crate) fn new(
         closing: &CancellationToken,
+        place: impl Send + 'static,
         events: impl Stream<Item = Event> + Send + 'static,
     ) -> Self {
         let closing = closing.clone().cancelled_owned();
         let end = async { tokio::time::timeout(LONGEST, closing).await.unwrap_or_default() };
-        Self { events: events.take_until(end).boxed(), data: PhantomData }
+        let events = events.take_until(end).inspect(move |_| _ = &place);
+        Self { events: events.boxed(), data: PhantomData }
     }
 }
 
@@ -88,7 +91,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_stream_shows_that_it_lives_and_ends_after_an_hour() {
         let start = Instant::now();
-        let feed = Feed::new(&CancellationToken::new(), stream::pending());
+        let feed = Feed::new(&CancellationToken::new(), (), stream::pending());
         let text = text(feed).await;
         assert_eq!(start.elapsed().as_secs(), LONGEST.as_secs());
         let comments = text.matches(":\n\n").count();
@@ -100,7 +103,7 @@ mod tests {
     async fn it_ends_when_the_server_is_about_to_stop() {
         let closing = CancellationToken::new();
         let first = stream::once(async { Event::message("a").id("1").event_type("step") });
-        let feed = Feed::new(&closing, first.chain(stream::pending()));
+        let feed = Feed::new(&closing, (), first.chain(stream::pending()));
         let text = tokio::spawn(text(feed));
         let start = Instant::now();
         tokio::time::sleep(Duration::from_secs(1)).await;

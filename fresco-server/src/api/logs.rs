@@ -200,6 +200,7 @@ impl LogsApi {
             Problem::field("Last-Event-ID", "Send the id of an event as it came, or none.")
         })?;
         let tenant = living(&self.platform, &caller, id.0).await?;
+        let open = self.platform.streams.open(caller.0.id)?;
         let mut query = LogQuery::last(FIRST_LINES).follow();
         if let Some(place) = place {
             query = LogQuery::last(MOST_LINES).follow();
@@ -211,7 +212,7 @@ impl LogsApi {
                 stream::iter([ended("This tenant has no container, so it has no log.")]).boxed()
             }
         };
-        Ok(Feed::new(&self.platform.closing, events))
+        Ok(Feed::new(&self.platform.closing, open, events))
     }
 }
 

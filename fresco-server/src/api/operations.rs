@@ -55,6 +55,7 @@ impl OperationsApi {
         let tenant = owned(platform, &caller, operation.tenant.as_uuid()).await;
         tenant
             .map_err(|problem| if problem.code() == "not_found" { unknown() } else { problem })?;
+        let place = platform.streams.open(caller.0.id)?;
         let events = platform.orchestrator.watch(id, last.0.unwrap_or_default()).await?;
         let shown =
             stream::unfold((events, Operation::from(&operation)), |(mut events, last)| async {
@@ -68,7 +69,7 @@ impl OperationsApi {
                 };
                 Some((event, (events, now)))
             });
-        Ok(Feed::new(&platform.closing, shown))
+        Ok(Feed::new(&platform.closing, place, shown))
     }
 }
 

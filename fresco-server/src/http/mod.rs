@@ -1,6 +1,8 @@
 //! HTTP itself: who may call, what an error looks like.
 
 pub(crate) mod caller;
+pub(crate) mod connections;
 pub(crate) mod edge;
 pub(crate) mod guard;
 pub(crate) mod problem;
+pub(crate) mod streams;

@@ -89,6 +89,14 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
     }
 
+    /// 429: this person listens to so many streams already.
+    pub(crate) fn too_many_streams(most: usize) -> Self {
+        let words = format!("You have {most} streams open. Close one, and try again.");
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", words);
+        problem.retry_after = Some(5);
+        problem
+    }
+
     /// 500, without any word of the cause.
     pub(crate) fn internal() -> Self {
         Self::new(

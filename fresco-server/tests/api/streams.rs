@@ -81,6 +81,35 @@ async fn progress_comes_with_the_operation_and_streams_end_with_the_server() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
+async fn one_person_can_not_have_all_streams() {
+    let world = World::new().await;
+    let slow = MemoryApp::slow(Duration::from_secs(3600));
+    world.memory.image("memory/app:slow".parse().unwrap(), slow);
+    let person = world.person().await;
+    let body = json!({ "subdomain": "slow-one", "image": "memory/app:slow" });
+    let (tenant, operation) = person.create(body.clone()).await;
+    let paths =
+        [format!("/api/operations/{operation}/events"), format!("/api/tenants/{tenant}/logs")];
+    let mut open = Vec::new();
+    for number in 0..32 {
+        open.push(person.events(&paths[number % 2], None).await);
+    }
+    for path in &paths {
+        let answer = Answer::of(person.get(path).send().await).await;
+        assert_eq!(answer.problem(429), "too_many_streams");
+    }
+    let other = world.person().await;
+    let (_, others) = other.create(json!({ "subdomain": "another" })).await;
+    other.end(&others).await;
+    // What is closed makes room, and calls that are no streams are answered all the time.
+    open.truncate(31);
+    drop(person.events(&paths[0], None).await);
+    drop(open);
+    person.show(&tenant).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
 async fn what_is_no_operation_is_told_alike() {
     let world = World::new().await;
     let person = world.person().await;
