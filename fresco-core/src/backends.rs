@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capacity::DiskSpace;
 use crate::database::{DatabaseMetrics, DatabaseSnapshots, TenantDatabase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::router::Router;
@@ -32,6 +33,8 @@ pub struct Backends {
     pub database_metrics: Option<Arc<dyn DatabaseMetrics>>,
     /// Copies tenants' data out and in.
     pub database_snapshots: Option<Arc<dyn DatabaseSnapshots>>,
+    /// Tells how much disk is free.
+    pub disk_space: Option<Arc<dyn DiskSpace>>,
 }
 
 impl Backends {
@@ -52,6 +55,7 @@ impl Backends {
             runtime_resize: None,
             database_metrics: None,
             database_snapshots: None,
+            disk_space: None,
         }
     }
 
@@ -87,6 +91,13 @@ impl Backends {
     #[must_use]
     pub fn with_database_snapshots(mut self, snapshots: impl DatabaseSnapshots) -> Self {
         self.database_snapshots = Some(Arc::new(snapshots));
+        self
+    }
+
+    /// The same backends with something that tells how much disk is free.
+    #[must_use]
+    pub fn with_disk_space(mut self, disk: impl DiskSpace) -> Self {
+        self.disk_space = Some(Arc::new(disk));
         self
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::app::Isolation;
+use crate::capacity::DiskSpace;
 use crate::database::{
     Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
     DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
@@ -82,6 +83,14 @@ impl<T: RuntimeMetrics + ?Sized> RuntimeMetrics for Arc<T> {
 impl<T: RuntimeEvents + ?Sized> RuntimeEvents for Arc<T> {
     async fn watch(&self) -> Result<BoxStream<'static, Result<RuntimeEvent>>> {
         (**self).watch().await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: DiskSpace + ?Sized> DiskSpace for Arc<T> {
+    async fn free_mb(&self) -> Result<u64> {
+        (**self).free_mb().await
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod app;
 mod backends;
+mod capacity;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod database;
@@ -39,6 +40,7 @@ mod worker;
 
 pub use app::{AppProfile, Isolation, Scratch};
 pub use backends::Backends;
+pub use capacity::{Capacity, DiskSpace};
 pub use database::{
     Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
     DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,

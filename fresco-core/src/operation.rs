@@ -5,12 +5,13 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::Capacity;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{ImageId, OperationId, TenantId, check_name};
 use crate::image::{ImageSource, PullProgress};
 use crate::stage::Direction;
 use crate::step::{Action, Step};
-use crate::tenant::TenantSpec;
+use crate::tenant::{DesiredState, TenantSpec};
 
 /// Who asked for an operation; a name has at most 256 bytes without a NUL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -202,6 +203,31 @@ pub struct NewOperation {
     pub actor: Actor,
     /// What it leads to.
     pub target: Target,
+    /// How much all tenants may take together: without room for this one it is not accepted. It is
+    /// asked only of actions after which the tenant runs.
+    pub capacity: Capacity,
+}
+
+impl NewOperation {
+    /// An operation with an id of its own, whatever room there is.
+    #[must_use]
+    pub fn new(action: Action, actor: Actor, target: Target) -> Self {
+        let capacity = Capacity::unlimited();
+        Self { id: OperationId::new(), action, actor, target, capacity }
+    }
+
+    /// The same, accepted only while there is room.
+    #[must_use]
+    pub const fn within(mut self, capacity: Capacity) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Whether the store must look for room.
+    #[must_use]
+    pub fn needs_room(&self) -> bool {
+        self.action.desired_state() == DesiredState::Running && self.capacity.is_bounded()
+    }
 }
 
 /// One durable piece of work on a tenant.

@@ -7,6 +7,7 @@ use futures_util::stream::BoxStream;
 
 use crate::app::Isolation;
 use crate::backends::{Backends, call};
+use crate::capacity::full;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{OperationId, TenantId};
 use crate::operation::{Actor, Event, NewOperation, Operation, Target};
@@ -18,7 +19,7 @@ use crate::settings::Settings;
 use crate::step::Action;
 use crate::store::{TenantPage, TenantQuery};
 use crate::subdomain::Hostname;
-use crate::tenant::{Tenant, TenantSpec, TenantStatus};
+use crate::tenant::{DesiredState, Tenant, TenantSpec, TenantStatus};
 use crate::worker::{Shop, Workers, check};
 
 /// Creates, changes and destroys tenants.
@@ -88,13 +89,14 @@ impl Orchestrator {
     ///
     /// # Errors
     /// `Invalid` for a spec or an actor that can't be, `Unsupported` for an isolation that the database does
-    /// not have, `Conflict` for a subdomain that is taken.
+    /// not have, `Conflict` for a subdomain that is taken, `Exhausted` when there is no room for one
+    /// more tenant.
     pub async fn deploy(&self, id: TenantId, spec: TenantSpec, actor: Actor) -> Result<Accepted> {
         spec.validate()?;
         actor.validate()?;
         self.check_isolation(spec.isolation)?;
         let target = Target { spec: spec.clone(), image: None };
-        let new = NewOperation { id: OperationId::new(), action: Action::Create, actor, target };
+        let new = self.asked(Action::Create, actor, target).await?;
         let create = self.backends().store.create(id, &spec, &new);
         let (tenant, operation) =
             call("store.create", self.settings().call_deadline, create).await?;
@@ -185,11 +187,23 @@ impl Orchestrator {
             // What was never active has no image to keep: look it up by name again.
             image: tenant.state.image.clone().filter(|_| action != Action::Create),
         })?;
-        let new = NewOperation { id: OperationId::new(), action, actor, target };
+        let new = self.asked(action, actor, target).await?;
         let request = self.backends().store.request(id, tenant.generation, &new);
         let operation = call("store.request", self.settings().call_deadline, request).await?;
         self.shop.work.notify_one();
         Ok(Accepted { tenant, operation })
+    }
+
+    /// The operation, to be accepted only while there is room for it.
+    async fn asked(&self, action: Action, actor: Actor, target: Target) -> Result<NewOperation> {
+        let runs = action.desired_state() == DesiredState::Running;
+        if let (true, Some(disk)) = (runs, &self.backends().disk_space) {
+            let free = call("disk.free", self.settings().call_deadline, disk.free_mb()).await?;
+            if free < self.settings().min_free_disk_mb {
+                return Err(full("disk").with("free_mb", free));
+            }
+        }
+        Ok(NewOperation::new(action, actor, target).within(self.settings().capacity))
     }
 
     fn check_isolation(&self, isolation: Isolation) -> Result<()> {

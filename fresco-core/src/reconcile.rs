@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backends::call;
 use crate::error::{ErrorKind, Result};
-use crate::ids::{OperationId, TenantId};
+use crate::ids::TenantId;
 use crate::instance::Instance;
 use crate::operation::{Actor, NewOperation, Operation, Target};
 use crate::runtime::RuntimeEvent;
@@ -237,12 +237,9 @@ async fn repair(shop: &Shop, seen: &Tenant, now: DateTime<Utc>) -> Result<Option
     let list = shop.backends.runtime.list(Some(tenant.id));
     let instances = call("runtime.list", shop.settings.call_deadline, list).await?;
     let Some(action) = needed(&tenant, &instances) else { return Ok(None) };
-    let operation = NewOperation {
-        id: OperationId::new(),
-        action,
-        actor: Actor::System,
-        target: Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() },
-    };
+    let target = Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() };
+    // It has its room already.
+    let operation = NewOperation::new(action, Actor::System, target);
     let request = shop.backends.store.request(tenant.id, tenant.generation, &operation);
     match call("store.request", shop.settings.call_deadline, request).await {
         Ok(_) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::capacity::Capacity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::Guarantee;
 use crate::subdomain::Hostname;
@@ -66,6 +67,11 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// After how many deaths of its workers an operation is given up.
     pub max_deaths: u32,
+    /// How much all tenants may take together. Default: no bound.
+    pub capacity: Capacity,
+    /// The free disk space below which no tenant is accepted to run, in MB; looked at where a
+    /// backend can tell it.
+    pub min_free_disk_mb: u64,
     /// Guarantees that a runtime may lack. In production: none.
     pub allow_unenforced: BTreeSet<Guarantee>,
 }
@@ -93,6 +99,8 @@ impl Settings {
             reconcile_interval: Some(Duration::from_secs(30)),
             shutdown_grace: Duration::from_secs(10),
             max_deaths: 20,
+            capacity: Capacity::unlimited(),
+            min_free_disk_mb: 2048,
             allow_unenforced: BTreeSet::new(),
         }
     }

@@ -191,6 +191,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - A subdomain that a tenant has which is not destroyed is `Conflict`.
     /// - The subdomain of a destroyed tenant is free.
     /// - Of many creates of one subdomain at the same time exactly one succeeds.
+    /// - Without room within the operation's capacity: `Exhausted`, and nothing is written.
+    /// - Of many creates at the same time, only as many succeed as there is room for.
     async fn create(
         &self,
         tenant: TenantId,
@@ -210,6 +212,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///   decided on what it saw.
     /// - An unknown or destroyed tenant is `NotFound`.
     /// - An update keeps what the tenant was as the operation's `previous`.
+    /// - One after which the tenant runs, without room for it: `Exhausted`, and nothing is written.
+    /// - A tenant whose creation failed is `pending` again once its creation is accepted.
     async fn request(
         &self,
         tenant: TenantId,

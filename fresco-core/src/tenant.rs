@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CredentialId, Generation, ImageId, InstanceId, OwnerId, TenantId};
 use crate::image::ImageRef;
 use crate::operation::Failure;
+use crate::step::Action;
 use crate::subdomain::Subdomain;
 
 /// What a tenant shall be.
@@ -239,6 +240,15 @@ impl TenantState {
             first_active_at: None,
             last_deployed_at: None,
             error: None,
+        }
+    }
+
+    /// What follows for a tenant from accepting this action: what its owner wants, and that one
+    /// which is created again is no longer in error, since it takes its room from now on.
+    pub fn accept(&mut self, action: Action) {
+        self.desired = action.desired_state();
+        if action == Action::Create {
+            self.status = TenantStatus::Pending;
         }
     }
 }

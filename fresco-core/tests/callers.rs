@@ -175,8 +175,7 @@ async fn a_store_is_never_asked_for_what_no_tenant_can_have() {
     let world = MemoryWorld::new();
     let all = world.store();
     let target = Target { spec: spec(), image: None };
-    let (id, action) = (OperationId::new(), Action::Create);
-    let create = NewOperation { id, action, actor: Actor::System, target };
+    let create = NewOperation::new(Action::Create, Actor::System, target);
     all.create(TenantId::new(), &spec(), &create).await.unwrap();
     let mut store = MockStore::new();
     store.expect_platform().returning(|| Ok(PlatformId::new()));

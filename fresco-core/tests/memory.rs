@@ -143,12 +143,9 @@ async fn leases_end_by_tokios_clock() {
         AppProfile::generic(),
         image,
     );
-    let operation = fresco_core::NewOperation {
-        id: fresco_core::OperationId::new(),
-        action: fresco_core::Action::Create,
-        actor: fresco_core::Actor::System,
-        target: fresco_core::Target { spec: spec.clone(), image: None },
-    };
+    let target = fresco_core::Target { spec: spec.clone(), image: None };
+    let (action, actor) = (fresco_core::Action::Create, fresco_core::Actor::System);
+    let operation = fresco_core::NewOperation::new(action, actor, target);
     store.create(TenantId::new(), &spec, &operation).await.unwrap();
     let terms = LeaseTerms { ttl: Duration::from_secs(60), budget: Duration::from_secs(600) };
     let lease = store.lease(WorkerId::new(), &terms).await.unwrap().unwrap();

@@ -31,7 +31,7 @@ fn spec(subdomain: &str) -> TenantSpec {
 
 fn operation(action: Action, spec: &TenantSpec) -> NewOperation {
     let target = Target { spec: spec.clone(), image: None };
-    NewOperation { id: OperationId::new(), action, actor: Actor::System, target }
+    NewOperation::new(action, Actor::System, target)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -346,6 +346,8 @@ macro_rules! __store_cases {
             create_refuses_a_taken_subdomain
             create_reuses_a_destroyed_tenants_subdomain
             create_of_one_subdomain_by_many
+            create_needs_room
+            create_of_many_for_little_room
             request_again_gives_the_first
             request_refuses_while_one_is_unfinished
             request_of_a_destroy_cancels
@@ -353,6 +355,8 @@ macro_rules! __store_cases {
             request_refuses_another_generation
             request_refuses_unknown_and_destroyed_tenants
             request_of_an_update_keeps_the_previous
+            request_needs_room
+            request_of_a_create_takes_its_room
             lease_goes_to_one_of_many
             lease_without_work_is_none
             lease_takes_over_a_dead_workers

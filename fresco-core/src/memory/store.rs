@@ -56,6 +56,9 @@ impl Store for MemoryStore {
             let what = "this operation's id belongs to another tenant";
             return Err(Error::new(ErrorKind::Conflict, what).with("operation", operation.id));
         }
+        if operation.needs_room() {
+            operation.capacity.admit(id, spec, &works.tenants)?;
+        }
         let tenant = Tenant {
             id,
             spec: spec.clone(),
@@ -102,13 +105,16 @@ impl Store for MemoryStore {
             }
             None => {}
         }
+        if new.needs_room() {
+            new.capacity.admit(id, &new.target.spec, &works.tenants)?;
+        }
         let previous = (new.action == Action::Update)
             .then(|| Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() });
         let accepted = Operation::accept(id, new.clone(), previous, now);
         works.works.push(Work::new(accepted.clone(), now));
         if let Some(tenant) = works.tenant_mut(id) {
             tenant.generation = tenant.generation.next();
-            tenant.state.desired = new.action.desired_state();
+            tenant.state.accept(new.action);
         }
         Ok(accepted)
     }

@@ -6,10 +6,14 @@ use fresco_core::{
     Target, Tenant, TenantId, TenantSpec, TenantState, TenantStatus,
 };
 
+use super::query::left_out;
 use super::record::apply;
 use super::rows::{self, TENANT, name, now, to_json};
 use crate::errors::{Mapped, from_driver, violates};
 use crate::server::take;
+
+/// The lock of those who look for room: "fresco" and a number of its own.
+const ADMISSION: i64 = 0x6672_6573_636f_0003;
 
 pub(super) async fn create(
     pool: &Pool,
@@ -19,6 +23,9 @@ pub(super) async fn create(
 ) -> Result<(Tenant, Operation)> {
     let mut client = take(pool).await?;
     let transaction = client.transaction().await.mapped()?;
+    if new.needs_room() && first(&transaction, id).await?.is_none() {
+        make_room(&transaction, id, spec, new).await?;
+    }
     let now = now(&transaction).await?;
     let state = TenantState::pending();
     let sql = format!(
@@ -64,6 +71,30 @@ pub(super) async fn create(
     insert(&transaction, &operation).await?;
     transaction.commit().await.mapped()?;
     Ok((tenant, operation))
+}
+
+/// Waits for its turn, and checks that there is room. Until the transaction's end nobody else is
+/// let in: what is written by then counts for the next.
+///
+/// Whoever comes here holds at most its own tenant's row, which nobody who waits here needs.
+async fn make_room(
+    transaction: &Transaction<'_>,
+    id: TenantId,
+    spec: &TenantSpec,
+    new: &NewOperation,
+) -> Result<()> {
+    let lock = "SELECT pg_advisory_xact_lock($1)";
+    transaction.execute(lock, &[&ADMISSION]).await.mapped()?;
+    let sql = format!("SELECT {TENANT} FROM fresco.tenants t WHERE t.status <> 'destroyed'");
+    let rows = transaction.query(&sql, &[]).await.mapped()?;
+    let mut tenants = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match rows::tenant(row) {
+            Ok(tenant) => tenants.push(tenant),
+            Err(error) => left_out(&error),
+        }
+    }
+    new.capacity.admit(id, spec, &tenants)
 }
 
 /// The tenant and its first operation, if it is there.
@@ -122,13 +153,17 @@ pub(super) async fn request(
         )
         .with("tenant", id));
     }
+    if new.needs_room() {
+        make_room(&transaction, id, &new.target.spec, new).await?;
+    }
     let previous = (new.action == Action::Update)
         .then(|| Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() });
-    tenant.state.desired = new.action.desired_state();
+    tenant.state.accept(new.action);
     transaction
         .execute(
-            "UPDATE fresco.tenants SET generation = generation + 1, state = $2 WHERE id = $1",
-            &[&id.as_uuid(), &to_json(&tenant.state)?],
+            "UPDATE fresco.tenants SET generation = generation + 1, state = $2, status = $3
+             WHERE id = $1",
+            &[&id.as_uuid(), &to_json(&tenant.state)?, &tenant.state.status.as_str()],
         )
         .await
         .mapped()?;

@@ -129,7 +129,7 @@ pub(super) async fn operations(
 }
 
 /// One row that can't be read must not hide the others.
-fn left_out(error: &Error) {
+pub(super) fn left_out(error: &Error) {
     tracing::error!(error = error.chain(), "a row of the store can't be read; a list lacks it");
 }
 

@@ -5,7 +5,9 @@ use futures_util::future::join_all;
 use super::{active_as, asked, created, destroyed, done, operation_now, spec, tenant_now};
 use crate::conformance::StoreFixture;
 use crate::conformance::support::refused;
-use crate::{Action, ErrorKind, Operation, OperationStatus, TenantId, TenantQuery, TenantState};
+use crate::{
+    Action, Capacity, ErrorKind, Operation, OperationStatus, TenantId, TenantQuery, TenantState,
+};
 
 /// Two calls, also at the same time, give the same id.
 pub async fn platform_is_always_the_same<F: StoreFixture + ?Sized>(fixture: &F) {
@@ -84,4 +86,44 @@ pub async fn create_of_one_subdomain_by_many<F: StoreFixture + ?Sized>(fixture: 
     }
     let page = done("tenants", fixture.store().tenants(&TenantQuery::all()).await);
     assert_eq!(page.total, 1, "one tenant should be there: {page:?}");
+}
+
+/// Without room within the operation's capacity: `Exhausted`, and nothing is written.
+pub async fn create_needs_room<F: StoreFixture + ?Sized>(fixture: &F) {
+    let (store, (first, _)) = (fixture.store(), created(&fixture.store()).await);
+    let (id, spec) = (TenantId::new(), spec());
+    let need = first.spec.limits.memory_mb + spec.limits.memory_mb;
+    let within = |memory_mb: u32| {
+        let mut capacity = Capacity::unlimited();
+        capacity.memory_limits_mb = Some(memory_mb.into());
+        asked(Action::Create, &spec).within(capacity)
+    };
+    let new = within(need - 1);
+    refused("create without room", store.create(id, &spec, &new).await, ErrorKind::Exhausted);
+    let page = done("tenants", store.tenants(&TenantQuery::one(id)).await);
+    assert_eq!(page.total, 0, "the refused tenant should not be there: {page:?}");
+    refused("the refused operation", store.operation(new.id).await, ErrorKind::NotFound);
+    let accepted = done("create", store.create(id, &spec, &within(need)).await);
+    // What was accepted is accepted, however little room there is now.
+    let again = done("create again", store.create(id, &spec, &within(1)).await);
+    assert_eq!(again, accepted, "the same again");
+}
+
+/// Of many creates at the same time, only as many succeed as there is room for.
+pub async fn create_of_many_for_little_room<F: StoreFixture + ?Sized>(fixture: &F) {
+    let mut capacity = Capacity::unlimited();
+    capacity.reserve_mb = spec().app.min_memory_mb.max(100);
+    capacity.reserved_memory_mb = Some(u64::from(capacity.reserve_mb) * 3 + 1);
+    let results = join_all((0..8).map(|number| {
+        let store = if number % 2 == 0 { fixture.store() } else { fixture.second() };
+        let spec = spec();
+        let new = asked(Action::Create, &spec).within(capacity);
+        async move { store.create(TenantId::new(), &spec, &new).await }
+    }))
+    .await;
+    let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    assert_eq!(won.len(), 3, "three should succeed: {won:?} {lost:?}");
+    for result in lost {
+        refused("a create without room", result, ErrorKind::Exhausted);
+    }
 }

@@ -38,12 +38,8 @@ fn spec() -> TenantSpec {
 }
 
 fn asked(action: Action, spec: &TenantSpec) -> NewOperation {
-    NewOperation {
-        id: OperationId::new(),
-        action,
-        actor: Actor::User("owner".into()),
-        target: Target { spec: spec.clone(), image: None },
-    }
+    let target = Target { spec: spec.clone(), image: None };
+    NewOperation::new(action, Actor::User("owner".into()), target)
 }
 
 async fn created_as(store: &Arc<dyn Store>, spec: &TenantSpec) -> (Tenant, Operation) {

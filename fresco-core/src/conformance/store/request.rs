@@ -7,8 +7,8 @@ use super::{
 use crate::conformance::StoreFixture;
 use crate::conformance::support::refused;
 use crate::{
-    Action, DesiredState, Entry, ErrorKind, Event, Generation, ImageId, OperationStatus, Target,
-    TenantId,
+    Action, Capacity, Change, DesiredState, Entry, ErrorKind, Event, Failure, Generation, ImageId,
+    OperationStatus, Target, TenantId, TenantQuery, TenantStatus,
 };
 
 /// Again with the same operation id: the first one, unchanged.
@@ -129,4 +129,48 @@ pub async fn request_of_an_update_keeps_the_previous<F: StoreFixture + ?Sized>(f
     let update = requested(&store, Action::Update, tenant.id, now.generation).await;
     let was = Target { spec: wanted, image: pinned };
     assert_eq!(update.previous, Some(was), "what the tenant was before the second update");
+}
+
+/// One after which the tenant runs, without room for it: `Exhausted`, and nothing is written.
+pub async fn request_needs_room<F: StoreFixture + ?Sized>(fixture: &F) {
+    let store = fixture.store();
+    let tenant = active(&store).await;
+    let mut capacity = Capacity::unlimited();
+    capacity.memory_limits_mb = Some(tenant.spec.limits.memory_mb.into());
+    // It has its room, and may stop and start in it ...
+    let mut now = tenant.clone();
+    for action in [Action::Restart, Action::Stop] {
+        let new = asked(action, &tenant.spec).within(capacity);
+        done("request", store.request(tenant.id, now.generation, &new).await);
+        let lease = leased(&store, &LONG).await;
+        recorded(&store, &lease, &success(&lease)).await;
+        now = tenant_now(&store, tenant.id).await;
+    }
+    // ... until another has taken it.
+    active(&store).await;
+    for action in [Action::Start, Action::Update] {
+        let new = asked(action, &tenant.spec).within(capacity);
+        let result = store.request(tenant.id, now.generation, &new).await;
+        refused(&format!("{action} without room"), result, ErrorKind::Exhausted);
+        refused("the refused operation", store.operation(new.id).await, ErrorKind::NotFound);
+    }
+    assert_eq!(tenant_now(&store, tenant.id).await, now, "the tenant should be as it was");
+    let new = asked(Action::Destroy, &tenant.spec).within(capacity);
+    done("destroy", store.request(tenant.id, now.generation, &new).await);
+}
+
+/// A tenant whose creation failed is `pending` again once its creation is accepted.
+pub async fn request_of_a_create_takes_its_room<F: StoreFixture + ?Sized>(fixture: &F) {
+    let (store, (tenant, _)) = (fixture.store(), created(&fixture.store()).await);
+    let lease = leased(&store, &LONG).await;
+    let mut entry = success(&lease);
+    entry.tenant.status = TenantStatus::Error;
+    entry.change = Some(Change::Failed(Failure::cancelled()));
+    recorded(&store, &lease, &entry).await;
+    let failed = tenant_now(&store, tenant.id).await;
+    requested(&store, Action::Create, tenant.id, failed.generation).await;
+    let pending = TenantQuery { status: Some(TenantStatus::Pending), ..TenantQuery::all() };
+    let page = done("tenants", store.tenants(&pending).await);
+    assert_eq!(page.tenants.len(), 1, "it should be found as pending: {page:?}");
+    assert_eq!(page.tenants[0].state.status, TenantStatus::Pending, "its status");
 }
