@@ -40,6 +40,8 @@ pub struct Config {
     pub docker_network: String,
     /// What tenants may be.
     pub tenants: TenantPolicy,
+    /// How much all tenants may take together.
+    pub room: Room,
     /// The domain below which tenants live.
     pub base_domain: Hostname,
     /// The proxy.
@@ -56,6 +58,20 @@ pub struct Config {
     pub log: String,
     /// Whether the log is JSON.
     pub log_json: bool,
+}
+
+/// How much all tenants may take together; `None` follows from the machine.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Room {
+    /// Memory to be reserved, in MB.
+    pub memory_mb: Option<u64>,
+    /// How many times that the limits may add up to.
+    pub overcommit: f64,
+    /// Connections to the tenants' database.
+    pub connections: Option<u64>,
+    /// Free disk space that must be left, in MB.
+    pub min_free_disk_mb: u64,
 }
 
 /// How tenants are reached through Traefik.
@@ -133,6 +149,7 @@ impl Reader<'_> {
         let production = public_url.as_ref().is_some_and(Origin::is_https);
         let cors_origin = self.cors_origin();
         let tenants = self.tenants();
+        let room = self.room();
         let base_domain = self.parse::<Hostname>("BASE_DOMAIN", "a domain such as example.org");
         let traefik = self.traefik(production);
         let auth_secret = self.auth_secret(production);
@@ -161,6 +178,7 @@ impl Reader<'_> {
             docker_host: docker_host?,
             docker_network: docker_network?,
             tenants: tenants?,
+            room: room?,
             base_domain: base_domain?,
             traefik: traefik?,
             auth_secret: auth_secret?,
@@ -315,6 +333,22 @@ impl Reader<'_> {
             &format!("must be names of images, separated by commas, but is `{text}`"),
         );
         patterns
+    }
+
+    fn room(&mut self) -> Option<Room> {
+        let megabytes = "a whole number of MB";
+        let memory_mb = self.optional("TENANT_MEMORY", megabytes);
+        let connections = self.optional("TENANT_CONNECTIONS", "a whole number");
+        let overcommit = self.parse::<f64>("MEMORY_OVERCOMMIT", "a number such as 1.5");
+        let bounded = overcommit.is_none_or(|factor| (1.0..=100.0).contains(&factor));
+        self.check("MEMORY_OVERCOMMIT", bounded, "must be 1 to 100");
+        let min_free_disk_mb = self.parse("MIN_FREE_DISK", megabytes)?;
+        Some(Room {
+            memory_mb: memory_mb?,
+            overcommit: overcommit?,
+            connections: connections?,
+            min_free_disk_mb,
+        })
     }
 
     fn traefik(&mut self, production: bool) -> Option<Traefik> {

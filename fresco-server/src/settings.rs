@@ -113,6 +113,26 @@ pub const SETTINGS: &[Setting] = &[
     setting("MIN_CPUS", Some("0.25"), "The CPU share reserved for each tenant and the least limit, in cores"),
     setting("MAX_CPUS", Some("2"), "The highest CPU limit that an owner may choose, in cores"),
     setting("MAX_PIDS", Some("1024"), "The highest limit of processes that an owner may choose"),
+    setting(
+        "TENANT_MEMORY",
+        None,
+        "The memory that all running tenants together may reserve, in MB; default: the machine's without 2 GB, or half of it where that is more",
+    ),
+    setting(
+        "MEMORY_OVERCOMMIT",
+        Some("2"),
+        "How many times TENANT_MEMORY the limits of all running tenants may add up to",
+    ),
+    setting(
+        "TENANT_CONNECTIONS",
+        None,
+        "The connections to the tenants' database that the limits of all running tenants may add up to; default: the server's max_connections without 20",
+    ),
+    setting(
+        "MIN_FREE_DISK",
+        Some("2048"),
+        "The free disk space below which no further tenant may run, in MB",
+    ),
     setting("BASE_DOMAIN", Some("localhost"), "Tenants live at <subdomain>.<this domain>"),
     setting(
         "PUBLIC_SCHEME",

@@ -3,10 +3,10 @@
 
 mod support;
 
-use fresco_core::{ErrorKind, TenantId};
+use fresco_core::{Error, ErrorKind, Result, TenantId};
 use fresco_server::accounts::{
-    Accounts, Email, NewUser, Password, UseCase, User, WizardClaim, WizardSession, WizardStep,
-    WizardUpdate,
+    Accounts, Email, NewUser, Password, UseCase, User, WizardChoice, WizardClaim, WizardSession,
+    WizardStep, WizardUpdate,
 };
 use secrecy::{ExposeSecret, SecretString};
 use support::postgres::{Database, Server};
@@ -67,8 +67,13 @@ async fn filled(accounts: &Accounts, address: &str, text: &str) -> SecretString 
     token
 }
 
+/// A store that accepts every tenant.
+async fn accept(_: WizardChoice) -> Result<()> {
+    Ok(())
+}
+
 async fn owner(accounts: &Accounts, token: &SecretString) -> Option<User> {
-    match accounts.claim_wizard(token).await.unwrap() {
+    match accounts.claim_wizard(token, accept).await.unwrap() {
         WizardClaim::Owned { user, .. } => Some(user),
         WizardClaim::SignInRequired => None,
         other => panic!("{other:?}"),
@@ -202,6 +207,27 @@ async fn the_database_holds_no_secret_in_clear() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
+async fn an_account_is_made_only_with_its_tenant() {
+    let database = Database::migrated().await;
+    let accounts = database.accounts().await;
+    let token = filled(&accounts, "ada@example.org", PASSWORD).await;
+    let answer = |kind| move |_: WizardChoice| async move { Err::<(), _>(Error::new(kind, "no")) };
+    let people = || database.count("users");
+    for refusal in [ErrorKind::Exhausted, ErrorKind::Conflict, ErrorKind::Invalid] {
+        accounts.claim_wizard(&token, answer(refusal)).await.unwrap_err();
+        assert_eq!(people().await, 0, "{refusal}: nothing was accepted, so nobody is there");
+    }
+    // The session goes on: another password, another try.
+    done(&accounts, &token, account("another password")).await;
+    for unknown in [ErrorKind::Unavailable, ErrorKind::TimedOut, ErrorKind::Internal] {
+        accounts.claim_wizard(&token, answer(unknown)).await.unwrap_err();
+        assert_eq!(people().await, 1, "{unknown}: a tenant may be there, and has its owner");
+    }
+    assert!(owner(&accounts, &token).await.is_some());
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
 async fn steps_of_the_wizard_come_in_order() {
     let database = Database::migrated().await;
     let accounts = database.accounts().await;
@@ -210,12 +236,12 @@ async fn steps_of_the_wizard_come_in_order() {
         let early = accounts.update_wizard(&token, step).await.unwrap();
         assert_eq!(early, WizardUpdate::Early { next: 1 });
     }
-    let claim = accounts.claim_wizard(&token).await.unwrap();
+    let claim = accounts.claim_wizard(&token, accept).await.unwrap();
     assert_eq!(claim, WizardClaim::Incomplete { next: 1 });
     for (number, step) in [(1, account(PASSWORD)), (2, use_case()), (3, subdomain())] {
         assert_eq!(done(&accounts, &token, step).await.step_completed, number);
     }
-    let claim = accounts.claim_wizard(&token).await.unwrap();
+    let claim = accounts.claim_wizard(&token, accept).await.unwrap();
     assert_eq!(claim, WizardClaim::Incomplete { next: 4 });
     // Back, and nothing of what came after is lost.
     let other = WizardStep::UseCase { use_case: UseCase::Study, other_text: None };
@@ -240,13 +266,13 @@ async fn a_session_of_the_wizard_is_for_its_holder_and_for_an_hour() {
         assert_eq!(accounts.wizard(&stranger).await.unwrap(), None);
         let update = accounts.update_wizard(&stranger, account(PASSWORD)).await.unwrap();
         assert_eq!(update, WizardUpdate::Unknown);
-        assert_eq!(accounts.claim_wizard(&stranger).await.unwrap(), WizardClaim::Unknown);
+        assert_eq!(accounts.claim_wizard(&stranger, accept).await.unwrap(), WizardClaim::Unknown);
     }
     let left = accounts.wizard(&token).await.unwrap().unwrap().expires_at - chrono::Utc::now();
     assert!((59..=60).contains(&left.num_minutes()), "{left}");
     database.execute("UPDATE fresco_server.wizard_sessions SET expires_at = now()").await;
     assert_eq!(accounts.wizard(&token).await.unwrap(), None);
-    assert_eq!(accounts.claim_wizard(&token).await.unwrap(), WizardClaim::Unknown);
+    assert_eq!(accounts.claim_wizard(&token, accept).await.unwrap(), WizardClaim::Unknown);
     let update = accounts.update_wizard(&token, use_case()).await.unwrap();
     assert_eq!(update, WizardUpdate::Unknown);
     begin(&accounts, "bob@example.org").await;

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-pub use claim::WizardClaim;
+pub use claim::{WizardChoice, WizardClaim};
 pub use data::{UseCase, WizardData, WizardStep};
 
 use super::database::{Mapped, call};

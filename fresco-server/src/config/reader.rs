@@ -44,6 +44,18 @@ impl<'a> Reader<'a> {
         parsed
     }
 
+    /// A setting that may be left out; the outer `None` stands for a wrong one.
+    pub(super) fn optional<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        kind: &str,
+    ) -> Option<Option<T>> {
+        match self.text(name) {
+            Some(_) => self.parse(name, kind).map(Some),
+            None => Some(None),
+        }
+    }
+
     pub(super) fn one_of<T: Copy>(
         &mut self,
         name: &'static str,

@@ -10,6 +10,9 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSch
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+/// After how many seconds it is worth to ask a full platform again.
+const FULL_RETRY: u32 = 300;
+
 /// An error's document.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Problem", rename_all = "camelCase", skip_serializing_if_is_none)]
@@ -136,6 +139,13 @@ impl From<Error> for Problem {
             ErrorKind::Invalid | ErrorKind::Unsupported => {
                 let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", words);
                 problem.body.field = error.context("field").map(str::to_owned);
+                problem
+            }
+            ErrorKind::Exhausted if error.context("capacity").is_some() => {
+                tracing::warn!(error = %error.chain(), "a tenant was refused: the platform is full");
+                let words = "The platform has no room for one more running tenant at the moment. Nothing was changed; try again later, or stop a tenant that is not needed.";
+                let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "at_capacity", words);
+                problem.retry_after = Some(FULL_RETRY);
                 problem
             }
             ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::TimedOut => {

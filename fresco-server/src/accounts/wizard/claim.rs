@@ -1,5 +1,7 @@
 //! The end of the wizard: whose tenant it will be.
 
+use std::time::Duration;
+
 use deadpool_postgres::Transaction;
 use fresco_core::{Error, ErrorKind, Result, Subdomain, TenantId};
 use secrecy::SecretString;
@@ -7,20 +9,32 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{COLUMNS, WizardSession};
-use crate::accounts::database::{Mapped, call};
+use crate::accounts::database::{Mapped, within};
 use crate::accounts::{Accounts, User, users};
+
+/// How long it may take to make an account and to ask for its tenant.
+const CLAIM: Duration = Duration::from_secs(30);
+
+/// What a session of the wizard leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WizardChoice {
+    /// The id that the tenant has, or will have.
+    pub tenant: TenantId,
+    /// The subdomain that was chosen.
+    pub subdomain: Subdomain,
+    /// The owner.
+    pub user: User,
+}
 
 /// Whose tenant a session of the wizard leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WizardClaim {
+pub enum WizardClaim<T> {
     /// This person's. The account was made just now, or before.
     Owned {
-        /// The id that the tenant has, or will have.
-        tenant: TenantId,
-        /// The subdomain that was chosen.
-        subdomain: Subdomain,
         /// The owner.
         user: User,
+        /// What became of the tenant.
+        accepted: T,
     },
     /// There is no such session, or none any more.
     Unknown,
@@ -35,15 +49,22 @@ pub enum WizardClaim {
 
 impl Accounts {
     /// Makes the account of a session whose steps are all done, unless its address has one already,
-    /// and tells whose tenant it will be. Repeated, it tells the same.
+    /// and asks for its tenant. Of two calls for one session the second waits for the first.
+    ///
+    /// An account stays only with its tenant: when the tenant is refused, none is made. When it is
+    /// unknown whether it was accepted, the account stays, so that no tenant is without its owner.
     ///
     /// # Errors
-    /// The database's own.
-    pub async fn claim_wizard(&self, token: &SecretString) -> Result<WizardClaim> {
+    /// The database's own, and what asking for the tenant leads to.
+    pub async fn claim_wizard<T, F: Future<Output = Result<T>>>(
+        &self,
+        token: &SecretString,
+        ask: impl FnOnce(WizardChoice) -> F,
+    ) -> Result<WizardClaim<T>> {
         let Some(hash) = self.keys().wizard.hash_token(token) else {
             return Ok(WizardClaim::Unknown);
         };
-        call("accounts.claim_wizard", async {
+        within(CLAIM, "accounts.claim_wizard", async {
             let mut client = self.database().client().await?;
             let transaction = client.transaction().await.mapped()?;
             let sql = format!(
@@ -64,11 +85,28 @@ impl Accounts {
             let Some(user) = owner(&transaction, &row, &session).await? else {
                 return Ok(WizardClaim::SignInRequired);
             };
-            transaction.commit().await.mapped()?;
-            Ok(WizardClaim::Owned { tenant: session.tenant, subdomain, user })
+            let tenant = session.tenant;
+            match ask(WizardChoice { tenant, subdomain, user: user.clone() }).await {
+                Ok(accepted) => {
+                    transaction.commit().await.mapped()?;
+                    Ok(WizardClaim::Owned { user, accepted })
+                }
+                Err(error) => {
+                    if !is_refusal(&error) {
+                        transaction.commit().await.mapped()?;
+                    }
+                    Err(error)
+                }
+            }
         })
         .await
     }
+}
+
+/// Whether this is the answer of somebody who looked, and will not do it.
+fn is_refusal(error: &Error) -> bool {
+    use ErrorKind::{Conflict, Denied, Exhausted, Invalid, NotFound, Unsupported};
+    matches!(error.kind(), Conflict | Denied | Exhausted | Invalid | NotFound | Unsupported)
 }
 
 /// The account of the session's address, made if there is none; `None` when it is somebody's who

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::shapes::Deploying;
 use super::{incomplete, subdomain, unknown};
-use crate::accounts::{WizardClaim, WizardSession};
+use crate::accounts::{WizardChoice, WizardClaim, WizardSession};
 use crate::api::auth::cookie;
 use crate::api::shapes::Deployed;
 use crate::http::problem::Problem;
@@ -38,8 +38,12 @@ pub(super) async fn deploy(
     {
         subdomain::free(orchestrator, name, session.tenant).await?;
     }
-    let (tenant, name, user) = match accounts.claim_wizard(token).await? {
-        WizardClaim::Owned { tenant, subdomain, user } => (tenant, subdomain, user),
+    let ask = |WizardChoice { tenant, subdomain, user }| {
+        let spec = config.tenants.new_tenant(user.owner(), subdomain);
+        orchestrator.deploy(tenant, spec, user.actor())
+    };
+    let (user, accepted) = match accounts.claim_wizard(token, ask).await? {
+        WizardClaim::Owned { user, accepted } => (user, accepted),
         WizardClaim::Unknown => return Err(unknown()),
         WizardClaim::Incomplete { next } => return Err(incomplete(next)),
         WizardClaim::SignInRequired => {
@@ -47,8 +51,6 @@ pub(super) async fn deploy(
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "sign_in_required", words));
         }
     };
-    let spec = config.tenants.new_tenant(user.owner(), name);
-    let accepted = orchestrator.deploy(tenant, spec, user.actor()).await?;
     let login = accounts.open_session(user.id).await?;
     let deployed = Deployed::of(orchestrator, &accepted);
     Ok(Deploying::Accepted(Json(deployed), cookie::set(config, &login)))
