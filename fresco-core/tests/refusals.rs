@@ -1,12 +1,15 @@
 //! What an orchestrator refuses, and what it says then.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fresco_core::memory::MemoryWorld;
 use fresco_core::{
-    Actor, AppProfile, Error, ErrorKind, Orchestrator, OwnerId, Result, Settings, TenantId,
-    TenantSpec,
+    Accepted, Actor, AppProfile, DiskSpace, Error, ErrorKind, OperationStatus, Orchestrator,
+    OwnerId, Result, Settings, TenantId, TenantSpec, Update,
 };
 
 async fn build(change: impl FnOnce(&mut Settings)) -> Result<Orchestrator> {
@@ -122,4 +125,72 @@ async fn a_name_that_no_store_can_keep_is_refused() {
     for name in ["a\0b", &"a".repeat(257)] {
         refused(orchestrator.destroy_tenant(tenant, Actor::Key(name.into())).await);
     }
+}
+
+fn full<T: std::fmt::Debug>(answer: Result<T>, what: &str) {
+    let error = answer.expect_err("there is no room");
+    assert_eq!((error.kind(), error.context("capacity")), (ErrorKind::Exhausted, Some(what)));
+}
+
+async fn ended(orchestrator: &Orchestrator, accepted: Result<Accepted>) -> TenantId {
+    let accepted = accepted.unwrap();
+    let operation = orchestrator.wait(accepted.operation.id).await.unwrap();
+    assert_eq!(operation.status, OperationStatus::Success, "{operation:#?}");
+    accepted.tenant.id
+}
+
+fn named(name: &str) -> TenantSpec {
+    let image = "memory/app:1".parse().unwrap();
+    TenantSpec::new(OwnerId::new("alice"), name.parse().unwrap(), AppProfile::generic(), image)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_platform_refuses_what_would_run_and_nothing_else() {
+    let change = |settings: &mut Settings| settings.capacity.memory_limits_mb = Some(1024);
+    let orchestrator = build(change).await.unwrap();
+    let _workers = orchestrator.start();
+    let user = || Actor::User("alice".into());
+    let deploy = |name| orchestrator.deploy(TenantId::new(), named(name), user());
+    let one = ended(&orchestrator, deploy("one").await).await;
+    let two = ended(&orchestrator, deploy("two").await).await;
+    full(deploy("three").await, "memory limits");
+    let mut limits = named("one").limits;
+    limits.memory_mb += 1;
+    let more = Update::default().with_limits(limits);
+    full(orchestrator.update_tenant(one, more, user()).await, "memory limits");
+    // What has its room goes on in it.
+    ended(&orchestrator, orchestrator.restart_tenant(one, user()).await).await;
+    ended(&orchestrator, orchestrator.stop_tenant(two, user()).await).await;
+    ended(&orchestrator, deploy("three").await).await;
+    full(orchestrator.start_tenant(two, user()).await, "memory limits");
+    ended(&orchestrator, orchestrator.destroy_tenant(one, user()).await).await;
+    ended(&orchestrator, orchestrator.start_tenant(two, user()).await).await;
+}
+
+#[derive(Debug, Default)]
+struct Disk(AtomicU64);
+
+#[async_trait]
+impl DiskSpace for Disk {
+    async fn free_mb(&self) -> Result<u64> {
+        Ok(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_refuses_what_would_run_and_nothing_else() {
+    let disk = Arc::new(Disk(AtomicU64::new(500)));
+    let backends = MemoryWorld::new().backends().with_disk_space(disk.clone());
+    let builder = Orchestrator::builder(backends, "example.org".parse().unwrap());
+    let builder = builder.settings(|settings| settings.min_free_disk_mb = 500);
+    let orchestrator = builder.build().await.unwrap();
+    let _workers = orchestrator.start();
+    let user = || Actor::User("alice".into());
+    let deploy = |name| orchestrator.deploy(TenantId::new(), named(name), user());
+    let one = ended(&orchestrator, deploy("one").await).await;
+    disk.0.store(499, Ordering::SeqCst);
+    full(deploy("two").await, "disk");
+    ended(&orchestrator, orchestrator.stop_tenant(one, user()).await).await;
+    full(orchestrator.start_tenant(one, user()).await, "disk");
+    ended(&orchestrator, orchestrator.destroy_tenant(one, user()).await).await;
 }

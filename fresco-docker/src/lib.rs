@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod disk;
 mod engine;
 mod ensure;
 mod errors;

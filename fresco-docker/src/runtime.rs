@@ -77,6 +77,15 @@ impl DockerRuntime {
         &self.unenforced
     }
 
+    /// The memory of the engine's machine, in MB.
+    ///
+    /// # Errors
+    /// `Unavailable` when Docker does not answer.
+    pub async fn memory_mb(&self) -> Result<u64> {
+        let bytes = self.engine.info().await?.mem_total.unwrap_or_default();
+        Ok(u64::try_from(bytes).unwrap_or_default() / (1024 * 1024))
+    }
+
     /// The container with this id (or name), whoever made it; `None` if there is none.
     pub(crate) async fn inspect(&self, id: &str) -> Result<Option<Container>> {
         // An id becomes part of an address: what is no id must not lead elsewhere.

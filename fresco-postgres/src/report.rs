@@ -68,19 +68,24 @@ impl PostgresReport {
     }
 }
 
+/// How many sessions there may be of roles that nothing is kept for.
+pub(crate) const ORDINARY_SESSIONS: &str = "current_setting('max_connections')::integer
+    - current_setting('superuser_reserved_connections')::integer
+    - coalesce(current_setting('reserved_connections', true)::integer, 0)";
+
 async fn look(client: &Client) -> Result<PostgresReport> {
-    let sql = "SELECT current_setting('server_version_num')::integer,
+    let sql = format!(
+        "SELECT current_setting('server_version_num')::integer,
                       current_setting('server_version'),
                       (SELECT system_identifier FROM pg_control_system()),
                       pg_is_in_recovery(),
                       current_database()::text,
                       has_database_privilege(current_database(), 'CREATE'),
                       rolname::text, rolsuper, rolcreaterole, rolcreatedb,
-                      current_setting('max_connections')::integer
-                          - current_setting('superuser_reserved_connections')::integer
-                          - coalesce(current_setting('reserved_connections', true)::integer, 0)
-               FROM pg_roles WHERE rolname = current_user";
-    let row = client.query_one(sql, &[]).await.mapped()?;
+                      {ORDINARY_SESSIONS}
+               FROM pg_roles WHERE rolname = current_user"
+    );
+    let row = client.query_one(&sql, &[]).await.mapped()?;
     let sql = "SELECT datname::text FROM pg_database
                WHERE datallowconn
                      AND (datname IN ('postgres', 'template1') OR datdba <> (SELECT oid FROM pg_roles WHERE rolname = current_user))

@@ -14,10 +14,6 @@ use crate::platform::Platform;
 /// How long the parts may take to answer when the server starts: a machine that boots starts all of
 /// them at once.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What the platform itself, PostgreSQL, Traefik and the system need of a machine, in MB.
-const PLATFORM_MEMORY_MB: u64 = 2048;
-/// Connections that are kept for the platform and for who looks after the database.
-const PLATFORM_CONNECTIONS: u32 = 20;
 /// The pause before a part is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -69,8 +65,8 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
     let tenants = Arc::new(PostgresTenants::connect(tenants).await?);
     let traefik = TraefikConfig::new(id).network(&config.docker_network);
     let traefik = TraefikLabels::new(proxy(&config.traefik, traefik));
-    let machine_mb = docker.memory_mb().await?;
-    let capacity = capacity(config, machine_mb, tenants.max_connections().await?);
+    let (memory_mb, connections) = (docker.memory_mb().await?, tenants.max_connections().await?);
+    let capacity = config.room.capacity(&config.tenants, memory_mb, connections);
     let backends = Backends::new(store, docker.clone(), tenants.clone(), traefik)
         .with_runtime_events(docker.clone())
         .with_runtime_metrics(docker.clone())
@@ -79,22 +75,6 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
         .with_database_metrics(tenants.clone())
         .with_database_snapshots(tenants);
     Ok((backends, capacity))
-}
-
-/// How much all tenants may take together, on a machine of this much memory and with a database of
-/// this many connections.
-fn capacity(config: &Config, machine_mb: u64, max_connections: u32) -> Capacity {
-    let half = machine_mb / 2;
-    let left = machine_mb.saturating_sub(PLATFORM_MEMORY_MB).max(half);
-    let memory_mb = config.room.memory_mb.unwrap_or(left);
-    let connections = u64::from(max_connections.saturating_sub(PLATFORM_CONNECTIONS));
-    let mut capacity = Capacity::unlimited();
-    capacity.reserve_mb = config.tenants.memory_mb.min;
-    capacity.reserved_memory_mb = Some(memory_mb);
-    // A float's cast saturates.
-    capacity.memory_limits_mb = Some((memory_mb as f64 * config.room.overcommit) as u64);
-    capacity.connections = Some(config.room.connections.unwrap_or(connections));
-    capacity
 }
 
 fn accounts(config: &Config) -> AccountsConfig {
@@ -129,40 +109,5 @@ async fn patiently<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Re
             }
             answer => return answer,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::Values;
-
-    fn of(settings: &[(&str, &str)], machine_mb: u64, max_connections: u32) -> Capacity {
-        let config = Config::read(&Values::new(settings.iter().copied())).unwrap();
-        capacity(&config, machine_mb, max_connections)
-    }
-
-    #[test]
-    fn a_small_machine_keeps_half_for_itself_and_a_large_one_two_gigabytes() {
-        for (machine, tenants) in [(2048, 1024), (4096, 2048), (16384, 14336)] {
-            let capacity = of(&[], machine, 100);
-            assert_eq!(capacity.reserved_memory_mb, Some(tenants), "{machine}");
-            assert_eq!(capacity.memory_limits_mb, Some(2 * tenants));
-            assert_eq!(capacity.connections, Some(80));
-        }
-        assert_eq!(of(&[], 4096, 10).connections, Some(0));
-    }
-
-    #[test]
-    fn settings_say_otherwise() {
-        let settings = [
-            ("TENANT_MEMORY", "1000"),
-            ("MEMORY_OVERCOMMIT", "1.5"),
-            ("TENANT_CONNECTIONS", "40"),
-            ("MIN_MEMORY", "128"),
-        ];
-        let capacity = of(&settings, 4096, 100);
-        assert_eq!((capacity.reserve_mb, capacity.reserved_memory_mb), (128, Some(1000)));
-        assert_eq!((capacity.memory_limits_mb, capacity.connections), (Some(1500), Some(40)));
     }
 }

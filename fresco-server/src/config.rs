@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::origin::Origin;
 use crate::policy::{ImagePattern, LimitRange, TenantPolicy};
+use crate::room::Room;
 use crate::settings::{PLACEHOLDER_SECRET, Values};
 use reader::Reader;
 
@@ -58,20 +59,6 @@ pub struct Config {
     pub log: String,
     /// Whether the log is JSON.
     pub log_json: bool,
-}
-
-/// How much all tenants may take together; `None` follows from the machine.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Room {
-    /// Memory to be reserved, in MB.
-    pub memory_mb: Option<u64>,
-    /// How many times that the limits may add up to.
-    pub overcommit: f64,
-    /// Connections to the tenants' database.
-    pub connections: Option<u64>,
-    /// Free disk space that must be left, in MB.
-    pub min_free_disk_mb: u64,
 }
 
 /// How tenants are reached through Traefik.

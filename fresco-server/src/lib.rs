@@ -18,14 +18,16 @@ mod origin;
 mod platform;
 mod policy;
 mod program;
+mod room;
 pub mod serve;
 pub mod settings;
 
 pub use api::openapi_document;
 pub use app::app;
-pub use config::{Config, ConfigError, Room, Traefik};
+pub use config::{Config, ConfigError, Traefik};
 pub use origin::{Origin, OriginError};
 pub use platform::Platform;
 pub use policy::{ImagePattern, LimitRange, TenantPolicy};
 pub use program::run;
+pub use room::Room;
 pub use serve::ServeError;

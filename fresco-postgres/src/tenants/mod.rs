@@ -32,6 +32,7 @@ use tokio::sync::Semaphore;
 pub use config::PostgresTenantsConfig;
 
 use crate::errors::{Mapped, within};
+use crate::report::ORDINARY_SESSIONS;
 use crate::server::{Limits, Server, take};
 
 /// For a call that only reads.
@@ -137,6 +138,20 @@ impl PostgresTenants {
         .await?;
         let slots = Semaphore::new(config.concurrency);
         Ok(Self { config, changes, removals, admin, schemas, copies, version, slots })
+    }
+
+    /// How many sessions there may be at the same time, of the platform and of all tenants.
+    ///
+    /// # Errors
+    /// `Unavailable` when PostgreSQL does not answer.
+    pub async fn max_connections(&self) -> Result<u32> {
+        within(READ, "database.max_connections", async {
+            let sql = format!("SELECT {ORDINARY_SESSIONS}");
+            let sessions: i32 =
+                take(&self.admin).await?.query_one(&sql, &[]).await.mapped()?.get(0);
+            Ok(u32::try_from(sessions).unwrap_or(0))
+        })
+        .await
     }
 
     /// How a role is granted so that whoever has it may do all that it may. From 16 on that has to

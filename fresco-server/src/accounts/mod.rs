@@ -25,7 +25,8 @@ pub use password::Password;
 pub use sessions::{LoginSession, NewSession};
 pub use users::{NewUser, User};
 pub use wizard::{
-    NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep, WizardUpdate,
+    NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep,
+    WizardUpdate,
 };
 
 use database::Database;

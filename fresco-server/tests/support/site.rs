@@ -31,6 +31,8 @@ pub struct Answer {
     pub body: Value,
     /// The header `Set-Cookie`.
     pub set_cookie: Option<String>,
+    /// The header `Retry-After`.
+    pub retry_after: Option<String>,
 }
 
 impl Answer {
@@ -96,7 +98,10 @@ impl Site {
         let world = MemoryWorld::new();
         let backends = wrap(&world.backends(), faults);
         let builder = Orchestrator::builder(backends, config.base_domain.clone());
-        let quick = |settings: &mut fresco_core::Settings| settings.reconcile_interval = None;
+        let room = config.room.capacity(&config.tenants, 1_000_000, 10_000);
+        let quick = |settings: &mut fresco_core::Settings| {
+            (settings.reconcile_interval, settings.capacity) = (None, room);
+        };
         let orchestrator = builder.settings(quick).build().await.unwrap();
         let workers = orchestrator.start();
         let host = config.public_url.to_string();
@@ -122,11 +127,12 @@ impl Site {
         let status = response.status();
         let header = |name| response.headers().get(name).map(|v| v.to_str().unwrap().to_owned());
         let (kind, set_cookie) = (header("content-type").unwrap(), header("set-cookie"));
+        let retry_after = header("retry-after");
         let expected =
             if status.is_success() { "application/json" } else { "application/problem+json" };
         assert!(kind.starts_with(expected), "{kind}");
         let body = response.into_body().into_json().await.unwrap();
-        Answer { status: status.as_u16(), body, set_cookie }
+        Answer { status: status.as_u16(), body, set_cookie, retry_after }
     }
 
     /// A new session of the wizard.

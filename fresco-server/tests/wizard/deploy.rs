@@ -207,3 +207,34 @@ async fn suggestions_can_be_had() {
     }
     assert_eq!(check("!!!".into()).await.ok().body["suggestions"], json!([]));
 }
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_full_platform_refuses_and_keeps_the_session() {
+    let settings = [("TENANT_MEMORY", "600"), ("MIN_MEMORY", "256")];
+    let site = Site::on(Database::migrated().await, &settings, &FaultPlan::none()).await;
+    for (email, name) in [("ada@example.org", "one"), ("bob@example.org", "two")] {
+        let session = site.filled(email, &format!("study-{name}")).await;
+        let deployed = site.deploy(&session).await.is(StatusCode::ACCEPTED);
+        site.done(deployed.text("operationId")).await;
+    }
+    let session = site.filled("eve@example.org", "study-three").await;
+    for _ in 0..2 {
+        let refused = site.deploy(&session).await.refuses(503, "at_capacity");
+        assert_eq!((refused.retry_after, refused.set_cookie), (Some("300".into()), None));
+        assert_eq!(site.database.count("users").await, 2, "no account is made");
+    }
+    let check = json!({ "subdomain": "study-three" });
+    let free = site.post("/api/wizard.checkSubdomain", check).await.ok();
+    assert_eq!(free.body["available"], true);
+
+    // One that stops makes room, and can't come back until there is some again.
+    let (ada, tenant) = site.signed_in("ada@example.org").await;
+    let body = json!({ "tenantId": tenant });
+    let stop = site.post_with(&ada, "/api/tenants.stop", body.clone()).await;
+    site.done(stop.is(StatusCode::ACCEPTED).text("operationId")).await;
+    let deployed = site.deploy(&session).await.is(StatusCode::ACCEPTED);
+    site.done(deployed.text("operationId")).await;
+    let start = site.post_with(&ada, "/api/tenants.start", body).await;
+    start.refuses(503, "at_capacity");
+}
