@@ -32,6 +32,8 @@ pub struct Capacity {
     pub memory_limits_mb: Option<u64>,
     /// The sum of the limits of connections to the tenants' database.
     pub connections: Option<u64>,
+    /// Too little disk is left: nothing is let in, whatever else there is room for.
+    pub short_of_disk: bool,
 }
 
 /// An ability of some backends: telling how much disk is left for what tenants write.
@@ -65,6 +67,7 @@ impl Capacity {
         self.reserved_memory_mb.is_some()
             || self.memory_limits_mb.is_some()
             || self.connections.is_some()
+            || self.short_of_disk
     }
 
     fn demand(&self, spec: &TenantSpec) -> Demand {
@@ -78,7 +81,7 @@ impl Capacity {
     /// Checks that there is room for this tenant as it shall be, beside the others.
     ///
     /// `tenants` are all there are; the tenant itself may be among them, as it was until now. One
-    /// that has its room already, and asks for no more, is never refused.
+    /// that has its room already, and asks for no more, is refused for want of disk alone.
     ///
     /// # Errors
     /// `Exhausted`, with the context `capacity` naming what is short.
@@ -88,6 +91,9 @@ impl Capacity {
         spec: &TenantSpec,
         tenants: impl IntoIterator<Item = &'a Tenant>,
     ) -> Result<()> {
+        if self.short_of_disk {
+            return Err(full("disk"));
+        }
         let wanted = self.demand(spec);
         let (mut taken, mut own) = (Demand::default(), Demand::default());
         for tenant in tenants.into_iter().filter(|tenant| holds_room(tenant)) {
@@ -120,7 +126,7 @@ impl Capacity {
 }
 
 /// The error of a platform that has no room.
-pub(crate) fn full(what: &'static str) -> Error {
+fn full(what: &'static str) -> Error {
     Error::new(
         ErrorKind::Exhausted,
         "this platform is full at the moment: there is no room for one more running tenant",

@@ -7,7 +7,6 @@ use futures_util::stream::BoxStream;
 
 use crate::app::Isolation;
 use crate::backends::{Backends, call};
-use crate::capacity::full;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{OperationId, TenantId};
 use crate::operation::{Actor, Event, NewOperation, Operation, Target};
@@ -19,7 +18,7 @@ use crate::settings::Settings;
 use crate::step::Action;
 use crate::store::{TenantPage, TenantQuery};
 use crate::subdomain::Hostname;
-use crate::tenant::{DesiredState, Tenant, TenantSpec, TenantStatus};
+use crate::tenant::{Tenant, TenantSpec, TenantStatus};
 use crate::worker::{Shop, Workers, check};
 
 /// Creates, changes and destroys tenants.
@@ -194,16 +193,17 @@ impl Orchestrator {
         Ok(Accepted { tenant, operation })
     }
 
-    /// The operation, to be accepted only while there is room for it.
+    /// The operation, to be accepted only while there is room for it. Whether the request was accepted
+    /// before, the store alone knows: then it takes no room, and is not refused.
     async fn asked(&self, action: Action, actor: Actor, target: Target) -> Result<NewOperation> {
-        let runs = action.desired_state() == DesiredState::Running;
-        if let (true, Some(disk)) = (runs, &self.backends().disk_space) {
+        let mut capacity = self.settings().capacity;
+        // What only starts again writes no more than before.
+        let writes = matches!(action, Action::Create | Action::Start | Action::Update);
+        if let (true, Some(disk)) = (writes, &self.backends().disk_space) {
             let free = call("disk.free", self.settings().call_deadline, disk.free_mb()).await?;
-            if free < self.settings().min_free_disk_mb {
-                return Err(full("disk").with("free_mb", free));
-            }
+            capacity.short_of_disk |= free < self.settings().min_free_disk_mb;
         }
-        Ok(NewOperation::new(action, actor, target).within(self.settings().capacity))
+        Ok(NewOperation::new(action, actor, target).within(capacity))
     }
 
     fn check_isolation(&self, isolation: Isolation) -> Result<()> {

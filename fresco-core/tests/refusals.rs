@@ -190,6 +190,10 @@ async fn a_full_disk_refuses_what_would_run_and_nothing_else() {
     let one = ended(&orchestrator, deploy("one").await).await;
     disk.0.store(499, Ordering::SeqCst);
     full(deploy("two").await, "disk");
+    // Asked again for what it accepted, it does not refuse; what starts again takes no more.
+    ended(&orchestrator, orchestrator.deploy(one, named("one"), user()).await).await;
+    ended(&orchestrator, orchestrator.restart_tenant(one, user()).await).await;
+    full(orchestrator.update_tenant(one, Update::default(), user()).await, "disk");
     ended(&orchestrator, orchestrator.stop_tenant(one, user()).await).await;
     full(orchestrator.start_tenant(one, user()).await, "disk");
     ended(&orchestrator, orchestrator.destroy_tenant(one, user()).await).await;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use fresco_core::{
     Action, Actor, AppProfile, Change, Direction, Entry, ErrorKind, Failure, LeaseTerms,
-    NewOperation, OperationId, OperationStatus, OwnerId, Stage, Step, Store, Target, TenantId,
-    TenantQuery, TenantSpec, WorkerId,
+    NewOperation, OperationStatus, OwnerId, Stage, Step, Store, Target, TenantId, TenantQuery,
+    TenantSpec, WorkerId,
 };
 use fresco_postgres::PostgresStore;
 use futures_util::StreamExt;

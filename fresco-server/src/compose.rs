@@ -56,7 +56,7 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
     let docker = DockerConfig::new(id)
         .host(&config.docker_host)
         .network(&config.docker_network)
-        .reserve(config.tenants.memory_mb.min, config.tenants.cpus.min);
+        .reserve(config.tenants.reserved_mb(), config.tenants.cpus.min);
     let docker = Arc::new(DockerRuntime::connect(docker).await?);
     let (host, port) = &config.tenant_database_host;
     let host = host.clone().unwrap_or_else(|| docker.gateway().to_string());

@@ -66,6 +66,12 @@ impl ImagePattern {
 }
 
 impl TenantPolicy {
+    /// The memory kept for each tenant, in MB: never less than the app needs.
+    #[must_use]
+    pub fn reserved_mb(&self) -> u32 {
+        self.memory_mb.min.max(self.app.min_memory_mb)
+    }
+
     /// A new tenant, as it is when its owner chooses no more than a name.
     #[must_use]
     pub fn new_tenant(&self, owner: OwnerId, subdomain: Subdomain) -> TenantSpec {

@@ -31,7 +31,7 @@ impl Room {
         let memory_mb = self.memory_mb.unwrap_or(left);
         let connections = u64::from(connections.saturating_sub(PLATFORM_CONNECTIONS));
         let mut capacity = Capacity::unlimited();
-        capacity.reserve_mb = policy.memory_mb.min;
+        capacity.reserve_mb = policy.reserved_mb();
         capacity.reserved_memory_mb = Some(memory_mb);
         // A float's cast saturates.
         capacity.memory_limits_mb = Some((memory_mb as f64 * self.overcommit) as u64);
@@ -69,6 +69,7 @@ mod tests {
             ("MEMORY_OVERCOMMIT", "1.5"),
             ("TENANT_CONNECTIONS", "40"),
             ("MIN_MEMORY", "128"),
+            ("FRESCO_APP", "generic"),
         ];
         let capacity = capacity(&settings, 4096, 100);
         assert_eq!((capacity.reserve_mb, capacity.reserved_memory_mb), (128, Some(1000)));

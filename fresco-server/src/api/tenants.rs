@@ -162,7 +162,7 @@ impl TenantsApi {
     /// With the header `Idempotency-Key` (1 to 255 visible ASCII characters) the same request sent
     /// again within 24 hours is done once and answered alike. Errors: 409 `subdomain_taken`;
     /// 422 `invalid` with the `field`; 422 `idempotency_key_reused` for a key that came with another
-    /// body.
+    /// body; 503 `at_capacity` when there is no room for one more tenant.
     #[oai(path = "/api/tenants.create", method = "post", operation_id = "tenants_create")]
     async fn create(
         &self,
@@ -260,7 +260,8 @@ impl TenantsApi {
 
     /// Starts a stopped tenant.
     ///
-    /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way.
+    /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way; 503
+    /// `at_capacity` when its room is taken.
     #[oai(path = "/api/tenants.start", method = "post", operation_id = "tenants_start")]
     async fn start(&self, caller: Caller, body: Json<TenantRef>) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
@@ -296,7 +297,8 @@ impl TenantsApi {
     /// Runs a tenant with another image, other variables or other limits; a stopped one is started.
     ///
     /// If it does not come up, what ran before runs again. Errors: 404; 409 `operation_in_progress`
-    /// with the `operationId` that is in the way; 422 `invalid` with the `field`.
+    /// with the `operationId` that is in the way; 422 `invalid` with the `field`; 503 `at_capacity`
+    /// when there is no room for what it would take more.
     #[oai(path = "/api/tenants.update", method = "post", operation_id = "tenants_update")]
     async fn update(
         &self,

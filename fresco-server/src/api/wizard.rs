@@ -137,7 +137,8 @@ impl WizardApi {
     /// step 1: then the tenant is added to it. Errors: 401 `sign_in_required` when it is not (which
     /// tells that the address has an account; do step 1 again with its password); 404
     /// `unknown_session`; 409 `wizard_incomplete` when a step is missing, `subdomain_taken` when
-    /// somebody was faster (do step 3 again).
+    /// somebody was faster (do step 3 again); 503 `at_capacity` when there is no room for one more
+    /// tenant: no account is made, and the session can be deployed later.
     #[oai(
         path = "/api/wizard.deployTenant",
         method = "post",

@@ -1,3 +1,5 @@
+use fresco_core::{ImageRef, Isolation, Limits};
+
 use super::*;
 use crate::settings::SETTINGS;
 

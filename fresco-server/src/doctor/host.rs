@@ -13,8 +13,6 @@ use crate::config::Config;
 
 const MB: u64 = 1024 * 1024;
 const GB: u64 = 1024 * MB;
-/// Less free space than this stops tenants and PostgreSQL soon.
-const LEAST_DISK: u64 = GB;
 /// An image and its update want this much.
 const GOOD_DISK: u64 = 5 * GB;
 /// The time that a name server has.
@@ -59,25 +57,27 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     if let (Ok(docker), Some(_)) = (&facts.docker, socket(config)) {
         let total = docker.memory_bytes;
         findings.push(memory(config, facts.machine.available.unwrap_or(total), total));
-        findings.extend(facts.free_space.map(|free| disk(&docker.root, free)));
+        findings.extend(facts.free_space.map(|free| disk(config, &docker.root, free)));
     }
     findings.extend(domain(config, facts));
     findings
 }
 
 fn memory(config: &Config, available: u64, total: u64) -> Finding {
-    let limits = &config.tenants.memory_mb;
-    let (min, default) = (u64::from(limits.min) * MB, u64::from(limits.default) * MB);
-    let room = available / min.max(1);
+    let reserved = u64::from(config.tenants.reserved_mb());
+    let capacity = config.room.capacity(&config.tenants, total / MB, 0);
+    let room = capacity.reserved_memory_mb.unwrap_or_default();
     let seen = format!(
-        "{} of {} are free: room for {room} more tenants with MIN_MEMORY={} MB each",
+        "{} of {} are free; all running tenants may reserve {} (TENANT_MEMORY): {} of them with {reserved} MB each",
         size(available),
         size(total),
-        limits.min
+        size(room.saturating_mul(MB)),
+        room / reserved.max(1),
     );
-    let level = match available {
-        n if n < min => Level::Wrong,
-        n if n < default => Level::Warning,
+    let level = match available / MB {
+        _ if room < reserved => Level::Wrong,
+        n if n < reserved => Level::Wrong,
+        n if n < u64::from(config.tenants.memory_mb.default) => Level::Warning,
         _ => return Finding::ok("memory", seen),
     };
     Finding::new(level, "memory", seen).mend("ps -eo rss,pid,comm --sort=-rss | head")
@@ -89,10 +89,16 @@ pub(super) fn free_space(root: &Path) -> Option<u64> {
     Some(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-fn disk(root: &Path, free: u64) -> Finding {
-    let seen = format!("{} are free in {}, where Docker keeps all", size(free), root.display());
+fn disk(config: &Config, root: &Path, free: u64) -> Finding {
+    let least = config.room.min_free_disk_mb.saturating_mul(MB);
+    let seen = format!(
+        "{} are free in {}, where Docker keeps all; with less than {} (MIN_FREE_DISK) no further tenant may run",
+        size(free),
+        root.display(),
+        size(least),
+    );
     let level = match free {
-        n if n < LEAST_DISK => Level::Wrong,
+        n if n < least => Level::Wrong,
         n if n < GOOD_DISK => Level::Warning,
         _ => return Finding::ok("disk", seen),
     };
@@ -140,14 +146,28 @@ mod tests {
 
     #[test]
     fn little_room_is_told_before_there_is_none() {
-        let config = Config::read(&Values::default()).unwrap();
+        let read = |settings: &[(&str, &str)]| {
+            Config::read(&Values::new(settings.iter().copied())).unwrap()
+        };
+        let config = read(&[("FRESCO_APP", "generic")]);
         for (megabytes, level) in [(255, Level::Wrong), (256, Level::Warning), (512, Level::Ok)] {
             let finding = memory(&config, megabytes * MB, 4 * GB);
             assert_eq!(finding.level, level, "{}", finding.seen);
         }
-        assert!(memory(&config, GB, 4 * GB).seen.contains("room for 4 more tenants"));
-        for (free, level) in [(GB - 1, Level::Wrong), (GB, Level::Warning), (5 * GB, Level::Ok)] {
-            let finding = disk(Path::new("/var/lib/docker"), free);
+        let seen = memory(&config, GB, 4 * GB).seen;
+        assert!(seen.contains("reserve 2.0 GB (TENANT_MEMORY): 8 of them with 256 MB"), "{seen}");
+        // An app reserves what it needs, and settings decide.
+        let fresco = read(&[("TENANT_MEMORY", "1100"), ("MIN_FREE_DISK", "3072")]);
+        assert!(memory(&fresco, GB, 4 * GB).seen.contains("2 of them with 512 MB"));
+        let none = read(&[("TENANT_MEMORY", "511")]);
+        assert_eq!(memory(&none, GB, 4 * GB).level, Level::Wrong);
+        for (config, free, level) in [
+            (&config, 2 * GB - 1, Level::Wrong),
+            (&config, 2 * GB, Level::Warning),
+            (&fresco, 2 * GB, Level::Wrong),
+            (&config, 5 * GB, Level::Ok),
+        ] {
+            let finding = disk(config, Path::new("/var/lib/docker"), free);
             assert_eq!(finding.level, level, "{}", finding.seen);
             assert!(finding.mends.iter().all(|mend| !mend.contains("system prune")));
         }
