@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug)]
 pub struct Service {
     program: String,
+    database: String,
     settings: Vec<(String, String)>,
     port: u16,
 }
@@ -37,7 +38,8 @@ impl Service {
         let url = stack.url(stack.postgres_address(), &database);
         let (http, api) = stack.proxy_ports();
         let port = free_port();
-        let service = Self { program: program.into(), settings: Vec::new(), port };
+        let program = program.into();
+        let service = Self { program, database, settings: Vec::new(), port };
         service
             .with("DATABASE_URL", url)
             .with("PORT", port)
@@ -75,6 +77,12 @@ impl Service {
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
+    }
+
+    /// The platform's own database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// Its port.
@@ -118,11 +126,25 @@ impl Server {
         self.child.kill().await.expect("kill -9");
     }
 
+    async fn signal(&self, signal: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        let kill = Command::new("kill").args([signal, &id]).status().await.expect("kill");
+        assert!(kill.success());
+    }
+
+    /// Freezes it: it does nothing any more, and does not know.
+    pub async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// It goes on where it was frozen.
+    pub async fn wake(&self) {
+        self.signal("-CONT").await;
+    }
+
     /// Asks it to stop and waits until it has.
     pub async fn stop(mut self) -> std::process::ExitStatus {
-        let id = self.child.id().expect("it runs").to_string();
-        let kill = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill");
-        assert!(kill.success());
+        self.signal("-TERM").await;
         let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
         ended.expect("the server ends within 30 s").expect("a child can be waited for")
     }
@@ -167,6 +189,14 @@ impl Visitor {
     pub async fn call(&self, status: u16, call: &str, body: Value) -> Value {
         let answer = self.post(call, &body).send().await.expect("the server answers");
         checked(answer, status, call).await
+    }
+
+    /// Makes an account without a tenant, and signs in.
+    pub async fn sign_up(&self, email: &str) {
+        let body = json!({
+            "email": email, "password": PASSWORD, "termsAccepted": true, "privacyAccepted": true,
+        });
+        self.call(200, "auth.signUp", body).await;
     }
 
     /// Goes through the wizard up to the deploy, and returns its session.

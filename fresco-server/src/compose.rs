@@ -31,6 +31,8 @@ pub async fn platform(config: Config) -> Result<Platform> {
     let orchestrator = orchestrator
         .settings(|settings| {
             settings.workers = config.workers;
+            settings.lease_ttl = config.lease;
+            settings.lease_margin = settings.lease_margin.min(config.lease / 3);
             settings.capacity = capacity;
             settings.min_free_disk_mb = config.room.min_free_disk_mb;
             settings.allow_unenforced.clone_from(&config.allow_unenforced);

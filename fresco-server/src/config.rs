@@ -6,6 +6,7 @@ mod tenants;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use fresco_core::{Guarantee, Hostname};
 use secrecy::SecretString;
@@ -52,6 +53,8 @@ pub struct Config {
     pub migrate: bool,
     /// Operations at the same time.
     pub workers: usize,
+    /// How long other servers wait for one that gives no sign of life.
+    pub lease: Duration,
     /// Guarantees that may be missing.
     pub allow_unenforced: BTreeSet<Guarantee>,
     /// What is logged.
@@ -141,12 +144,15 @@ impl Reader<'_> {
         let auth_secret = self.auth_secret(production);
         let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
         let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
+        let lease = self.parse::<u32>("LEASE_SECONDS", "a whole number");
         let allow_unenforced = self.allow_unenforced();
         let log = self.log();
         let log_json = self.one_of("LOG_FORMAT", &[("text", false), ("json", true)]);
         let docker_host = self.text("DOCKER_HOST");
         let docker_network = self.text("DOCKER_NETWORK");
         self.check("PORT", port.is_some(), "must be a port, 1 to 65535");
+        let sane = lease.is_none_or(|n| (3..=3600).contains(&n));
+        self.check("LEASE_SECONDS", sane, "must be 3 to 3600");
         self.check("WORKERS", workers.is_none_or(|n| (1..=64).contains(&n)), "must be 1 to 64");
         let loopback = |domain: &Hostname| domain.as_str() == "localhost";
         self.check(
@@ -170,6 +176,7 @@ impl Reader<'_> {
             auth_secret: auth_secret?,
             migrate: migrate?,
             workers: workers?,
+            lease: Duration::from_secs(lease?.into()),
             allow_unenforced: allow_unenforced?,
             log: log?,
             log_json: log_json?,

@@ -181,6 +181,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("WORKERS", Some("4"), "Operations that this server works on at the same time"),
     setting(
+        "LEASE_SECONDS",
+        Some("30"),
+        "After how many seconds without a sign of life other servers take over a server's work, 3 to 3600",
+    ),
+    setting(
         "ALLOW_UNENFORCED",
         None,
         "Guarantees that may be missing here, separated by commas: memory, cpus, pids, network, confinement; in production: none",

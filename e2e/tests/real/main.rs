@@ -9,7 +9,10 @@
 )]
 
 mod apps;
+mod census;
 mod crash;
+mod dice;
+mod kills;
 mod life;
 mod matrix;
 mod outage;
@@ -53,6 +56,8 @@ fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let bench = Arc::new(Bench { runtime, stack: OnceCell::new() });
     let trials = trials![bench;
+        kills::again_and_again,
+        kills::long_two_hundred_times,
         life::in_a_schema_of_its_own,
         life::in_a_database_of_its_own,
         life::update_to_another_image_and_back,

@@ -5,6 +5,8 @@ use fresco_core::fault::matrix;
 use fresco_e2e::{RealScene, Stack, World};
 use futures_util::StreamExt;
 
+use crate::dice::Dice;
+
 /// Cases of the sample.
 const SAMPLE: usize = 40;
 /// Cases that run side by side.
@@ -19,11 +21,12 @@ pub(crate) async fn long_every_case(stack: &Stack) {
 }
 
 async fn run(stack: &Stack, sample: Option<usize>) {
-    let seed = seed();
+    let mut dice = Dice::new();
+    let seed = dice.seed();
     let world = World::new(stack).await;
     let mut cases = matrix::cases(&RealScene::new(stack, &world, Isolation::Schema)).await;
     let all = cases.len();
-    shuffle(&mut cases, seed);
+    dice.shuffle(&mut cases);
     cases.truncate(sample.unwrap_or(all));
     println!("fault matrix on the real stack: {} of {all} cases, seed {seed}", cases.len());
     let ends = futures_util::stream::iter(cases.iter().enumerate())
@@ -43,24 +46,4 @@ async fn end(stack: &Stack, number: usize, case: &matrix::Case) -> Result<(), St
     let isolation = if number.is_multiple_of(2) { Isolation::Schema } else { Isolation::Database };
     let end = matrix::run(&RealScene::new(stack, &world, isolation), case).await;
     end.map(drop)
-}
-
-/// `FRESCO_TEST_SEED` repeats a run; without it every run has another seed.
-fn seed() -> u64 {
-    match std::env::var("FRESCO_TEST_SEED") {
-        Ok(seed) => seed.parse().expect("FRESCO_TEST_SEED is a number"),
-        Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
-    }
-}
-
-/// Fisher and Yates' shuffle, with a small generator that is the same on every machine.
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed | 1;
-    for last in (1..items.len()).rev() {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let modulus = u64::try_from(last + 1).expect("a small number");
-        items.swap(last, usize::try_from(state % modulus).expect("a small number"));
-    }
 }

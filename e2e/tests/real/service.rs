@@ -6,19 +6,19 @@ use fresco_e2e::Stack;
 use fresco_e2e::service::{Service, Visitor, checked};
 use serde_json::{Value, json};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_fresco-e2e-server");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fresco-e2e-server");
 
 /// A name that nobody else has, on a stack that all tests share.
-fn name() -> String {
+pub(crate) fn name() -> String {
     format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
 }
 
-fn email() -> String {
+pub(crate) fn email() -> String {
     format!("{}@example.org", name())
 }
 
 /// What the proxy answers for a subdomain.
-async fn page(stack: &Stack, subdomain: &str, path: &str) -> (u16, String) {
+pub(crate) async fn page(stack: &Stack, subdomain: &str, path: &str) -> (u16, String) {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
     let url = format!("http://127.0.0.1:{}{path}", stack.proxy_ports().0);
     let host = format!("{subdomain}.localhost");
@@ -26,7 +26,7 @@ async fn page(stack: &Stack, subdomain: &str, path: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-async fn whoami(stack: &Stack, subdomain: &str) -> Value {
+pub(crate) async fn whoami(stack: &Stack, subdomain: &str) -> Value {
     let (status, body) = page(stack, subdomain, "/whoami").await;
     assert_eq!(status, 200, "{body}");
     serde_json::from_str(&body).unwrap()
