@@ -1,5 +1,7 @@
 //! A `fresco-server` in a process of its own, on the stack, and people who call it over HTTP.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub struct Service {
     database: String,
     settings: Vec<(String, String)>,
     port: u16,
+    log: Option<PathBuf>,
 }
 
 /// A running server. Dropping it kills it with -9.
@@ -39,7 +42,7 @@ impl Service {
         let (http, api) = stack.proxy_ports();
         let port = free_port();
         let program = program.into();
-        let service = Self { program, database, settings: Vec::new(), port };
+        let service = Self { program, database, settings: Vec::new(), port, log: None };
         service
             .with("DATABASE_URL", url)
             .with("PORT", port)
@@ -60,6 +63,13 @@ impl Service {
         self
     }
 
+    /// The same, whose servers write their log to this file.
+    #[must_use]
+    pub fn logging_to(mut self, file: &Path) -> Self {
+        self.log = Some(file.into());
+        self
+    }
+
     /// The same at a port of its own: another server of the same platform.
     #[must_use]
     pub fn beside(mut self) -> Self {
@@ -76,6 +86,10 @@ impl Service {
         command.env_clear().current_dir(std::env::temp_dir()).arg(task);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);
+        if let Some(log) = &self.log {
+            let log = File::options().create(true).append(true).open(log);
+            command.stderr(log.expect("a log that can be written"));
+        }
         command
     }
 

@@ -104,6 +104,12 @@ impl Stack {
         superuser(self.postgres_port, database, statement).await
     }
 
+    /// Ends PostgreSQL as a crash would, and starts it again.
+    pub async fn restart_postgres(&self) {
+        self.postgres.stop_with_timeout(Some(0)).await.expect("PostgreSQL is killed");
+        self.postgres.start().await.expect("PostgreSQL starts again");
+    }
+
     /// Removes what only this run made.
     pub async fn stop(self) {
         let containers = Command::new("docker")

@@ -46,6 +46,7 @@ mod instance;
 mod logs;
 mod metrics;
 mod network;
+mod others;
 mod report;
 mod runtime;
 mod spec;

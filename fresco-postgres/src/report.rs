@@ -62,7 +62,8 @@ impl PostgresReport {
     /// - `NotFound`: it has no database of this name.
     pub async fn gather(url: &SecretString) -> Result<Self> {
         let time = TIME / 2;
-        let limits = Limits { statement: time, lock: time, idle: Some(TIME) };
+        let limits =
+            Limits { statement: time, lock: time, idle: Some(TIME), transaction: Some(TIME) };
         let server = Server::parse(url, "fresco-report", limits)?;
         within(TIME, "database.report", async { look(&server.connect().await?).await }).await
     }

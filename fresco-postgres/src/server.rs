@@ -21,6 +21,9 @@ pub(crate) struct Server {
     config: Config,
 }
 
+/// How long our own transactions may do nothing: less than anybody waits for a lock in all.
+pub(crate) const IN_TRANSACTION: Duration = Duration::from_secs(8);
+
 /// Time limits that the server itself keeps for a session: they also end what a dead client left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -28,8 +31,11 @@ pub(crate) struct Limits {
     pub(crate) statement: Duration,
     /// For waiting on one lock.
     pub(crate) lock: Duration,
-    /// For a session that does nothing, in a transaction or out of it.
+    /// For a session that does nothing.
     pub(crate) idle: Option<Duration>,
+    /// For a transaction in which nothing is done: that of a program which hangs, or is frozen, holds
+    /// locks that others wait for.
+    pub(crate) transaction: Option<Duration>,
 }
 
 impl Server {
@@ -64,11 +70,13 @@ impl Server {
             limits.statement.as_millis(),
             limits.lock.as_millis()
         ));
-        if let Some(idle) = limits.idle {
-            let idle = idle.as_millis();
-            options.push_str(&format!(
-                " -c idle_session_timeout={idle} -c idle_in_transaction_session_timeout={idle}"
-            ));
+        for (name, limit) in [
+            ("idle_session_timeout", limits.idle),
+            ("idle_in_transaction_session_timeout", limits.transaction),
+        ] {
+            if let Some(limit) = limit {
+                options.push_str(&format!(" -c {name}={}", limit.as_millis()));
+            }
         }
         config.options(options);
         Ok(Self { config })
@@ -243,8 +251,12 @@ impl fmt::Debug for Server {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { statement: Duration::from_secs(1), lock: Duration::from_secs(1), idle: None };
+    const LIMITS: Limits = Limits {
+        statement: Duration::from_secs(1),
+        lock: Duration::from_secs(1),
+        idle: None,
+        transaction: None,
+    };
 
     #[test]
     fn a_password_is_never_shown() {

@@ -69,6 +69,7 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
     let traefik = TraefikLabels::new(proxy(&config.traefik, traefik));
     let (memory_mb, connections) = (docker.memory_mb().await?, tenants.max_connections().await?);
     let capacity = config.room.capacity(&config.tenants, memory_mb, connections);
+    tell_of_others(&docker).await?;
     let backends = Backends::new(store, docker.clone(), tenants.clone(), traefik)
         .with_runtime_events(docker.clone())
         .with_runtime_metrics(docker.clone())
@@ -77,6 +78,17 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
         .with_database_metrics(tenants.clone())
         .with_database_snapshots(tenants);
     Ok((backends, capacity))
+}
+
+/// A store that is empty or another's is no reason to remove what runs. It is one to speak up.
+async fn tell_of_others(docker: &DockerRuntime) -> Result<()> {
+    for (platform, containers) in docker.other_platforms().await? {
+        tracing::warn!(
+            %platform, containers,
+            "containers of another platform are on this Docker Engine; they are left alone. If they are this platform's own, DATABASE_URL leads to a database that does not know them"
+        );
+    }
+    Ok(())
 }
 
 fn accounts(config: &Config) -> AccountsConfig {

@@ -17,6 +17,7 @@ mod life;
 mod matrix;
 mod outage;
 mod repair;
+mod servers;
 mod service;
 
 use std::sync::Arc;
@@ -58,6 +59,12 @@ fn main() {
     let trials = trials![bench;
         kills::again_and_again,
         kills::long_two_hundred_times,
+        servers::a_hundred_deploys_at_once,
+        servers::long_a_hundred_deploys_with_room,
+        servers::one_killed_one_frozen,
+        servers::frozen_at_moments_of_chance,
+        servers::postgres_killed_in_the_middle,
+        servers::a_store_that_knows_nobody_removes_nothing,
         life::in_a_schema_of_its_own,
         life::in_a_database_of_its_own,
         life::update_to_another_image_and_back,

@@ -13,6 +13,9 @@ use crate::tenant::ContainerRef;
 
 /// Waits until the app answers as a ready one and, if it should, holds a session in its database
 /// that is newer than its start.
+///
+/// An app that ends while it starts is started once more, when its database answers: a database that
+/// is away for a moment ends most apps, and is no reason to give up a tenant.
 pub(super) async fn ready(run: &mut Run<'_>) -> Result<Detail> {
     let container = run.container()?;
     let app = run.target().spec.app.clone();
@@ -22,11 +25,24 @@ pub(super) async fn ready(run: &mut Run<'_>) -> Result<Detail> {
         Direction::Forward => (begun + app.boot_deadline()).min(run.deadline),
         Direction::Undo => begun + app.boot_deadline(),
     };
+    let mut tried_again = false;
     loop {
         let instance = run.instance(&container).await?;
         let waiting_for = match (&instance.state, run.answer(&instance).await?) {
             (InstanceState::Exited { code, out_of_memory }, _) => {
-                return Err(ended(run, *code, *out_of_memory));
+                if *out_of_memory || tried_again {
+                    return Err(ended(run, *code, *out_of_memory));
+                }
+                let health = run.backends.database.health();
+                match call("database.health", run.settings.call_deadline, health).await {
+                    Ok(_) => {
+                        tried_again = true;
+                        let start = run.backends.runtime.start(&instance.id);
+                        call("runtime.start", run.settings.call_deadline, start).await?;
+                        format!("it ended with exit code {code}, and was started again")
+                    }
+                    Err(error) => error.message().to_owned(),
+                }
             }
             (_, Reach::Status(status)) if status == app.health_status => {
                 if !app.session_required || run.has_session().await? {

@@ -25,7 +25,7 @@ pub use config::PostgresStoreConfig;
 
 use crate::errors::{Mapped, within};
 use crate::migrations;
-use crate::server::{Limits, Server, take};
+use crate::server::{IN_TRANSACTION, Limits, Server, take};
 use listener::Listener;
 
 /// A [`Store`] in a PostgreSQL database.
@@ -57,7 +57,12 @@ impl PostgresStore {
         if config.migrate {
             Self::migrate(&config).await?;
         }
-        let limits = Limits { statement: config.timeout, lock: config.timeout, idle: None };
+        let limits = Limits {
+            statement: config.timeout,
+            lock: config.timeout,
+            idle: None,
+            transaction: Some(IN_TRANSACTION),
+        };
         let server = Server::parse(&config.url, "fresco-store", limits)?;
         let pool = server.pool(config.connections)?;
         let listener = Listener::new(server.clone());
@@ -76,6 +81,7 @@ impl PostgresStore {
             statement: config.migration_timeout,
             lock: config.migration_timeout,
             idle: Some(config.migration_timeout),
+            transaction: Some(config.migration_timeout),
         };
         let server = Server::parse(&config.url, "fresco-migrate", limits)?;
         within(config.migration_timeout, "store.migrate", migrations::migrate(&server)).await

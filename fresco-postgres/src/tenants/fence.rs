@@ -175,7 +175,8 @@ async fn locked(
 
 /// Ends sessions of tenants that hold this lock: anybody who may connect to a database can take
 /// any advisory lock there, and could keep the platform out for ever. A copy that is being put in
-/// is ended as well: whoever comes now has the same generation or a newer one.
+/// is ended as well: whoever comes now has the same generation or a newer one. So is a session of the
+/// platform's own that gives no sign of life: its program hangs, or is frozen.
 async fn evict(client: &Client, key: i64) -> Result<()> {
     client
         .execute(
@@ -186,7 +187,9 @@ async fn evict(client: &Client, key: i64) -> Result<()> {
               WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objsubid = 1
                 AND l.classid::bigint = ($1::bigint >> 32) & 4294967295
                 AND l.objid::bigint = $1::bigint & 4294967295
-                AND (a.usename LIKE 'tenant\_user\_%' OR a.usename LIKE 'fresco\_copy\_%')
+                AND (a.usename LIKE 'tenant\_user\_%' OR a.usename LIKE 'fresco\_copy\_%'
+                     OR a.application_name = 'fresco-tenants' AND a.state = 'idle'
+                        AND a.state_change < now() - interval '15 seconds')
                 AND pg_has_role(a.usesysid, 'USAGE')",
             &[&key],
         )

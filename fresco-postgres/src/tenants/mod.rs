@@ -33,7 +33,7 @@ pub use config::PostgresTenantsConfig;
 
 use crate::errors::{Mapped, within};
 use crate::report::ORDINARY_SESSIONS;
-use crate::server::{Limits, Server, take};
+use crate::server::{IN_TRANSACTION, Limits, Server, take};
 
 /// For a call that only reads.
 const READ: Duration = Duration::from_secs(10);
@@ -120,15 +120,18 @@ impl PostgresTenants {
             statement: timeout,
             lock: timeout / 2,
             idle: Some(timeout + Duration::from_secs(30)),
+            transaction: Some(IN_TRANSACTION),
         };
-        let reading = Limits { statement: READ, lock: READ, idle: None };
+        let reading =
+            Limits { statement: READ, lock: READ, idle: None, transaction: Some(IN_TRANSACTION) };
         let changes = Server::parse(&config.url, "fresco-tenants", limits)?;
         let removing = Limits { statement: REMOVAL, ..limits };
         let removals = Server::parse(&config.url, "fresco-tenants", removing)?;
         let reads = Server::parse(&config.url, "fresco-tenants-read", reading)?;
         let schemas = reads.database(&config.schema_database).pool(config.concurrency + 1)?;
         let admin = reads.pool(config.concurrency + 2)?;
-        let copying = Limits { statement: config.copy_timeout, idle: None, ..limits };
+        let copying =
+            Limits { statement: config.copy_timeout, idle: None, transaction: None, ..limits };
         let copies = Server::parse(&config.url, "fresco-copy", copying)?;
         let version = within(timeout, "database.connect", async {
             let version = setup::prepare(&changes, &config).await?;

@@ -169,7 +169,7 @@ async fn what_failed_says_how_and_can_be_tried_again() {
     let failed = person.end(&operation).await;
     assert_eq!(failed["status"], "failed");
     assert_eq!(failed["error"]["step"], "ready");
-    assert_eq!(failed["error"]["logTail"], json!(["no such table"]));
+    assert_eq!(failed["error"]["logTail"], json!(["no such table", "no such table"]));
     // What was made was taken back, and that shows.
     let undone = |step: &Value| step["undo"] == true && step["status"] == "done";
     assert!(failed["steps"].as_array().unwrap().iter().any(undone), "{failed}");
