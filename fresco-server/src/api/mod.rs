@@ -21,6 +21,7 @@ use poem::http::Method;
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
+use crate::http::addresses::Addresses;
 use crate::platform::Platform;
 
 /// The groups of calls, as the document shows them.
@@ -65,6 +66,11 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         .at("/openapi.json", poem::get(service.spec_endpoint()))
         .nest("/docs", service.swagger_ui())
         .nest("/", service)
+}
+
+/// Every address of [`routes`], with its methods.
+pub(crate) fn addresses() -> Addresses {
+    Addresses::of(Calls::meta())
 }
 
 /// The API's description, as `GET /openapi.json` answers it.

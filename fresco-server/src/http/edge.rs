@@ -5,7 +5,7 @@ use std::any::Any;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use poem_openapi::error::{
-    AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
+    AuthorizationError, ContentTypeError, ParsePathError, ParseRequestPayloadError,
 };
 
 use crate::http::problem::Problem;
@@ -23,11 +23,12 @@ fn problem(error: &poem::Error) -> Problem {
     if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
         return bad(format!("The body can't be read: {}.", plain(reason)));
     }
-    if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-        return bad(format!("The parameter {name} can't be read: {}.", plain(reason)));
-    }
     if let Some(ParsePathError { name, .. }) = error.downcast_ref() {
         return bad(format!("The part {name} of the path can't be read."));
+    }
+    // The router's own: it could not decode the path.
+    if error.is::<poem::error::ParsePathError>() {
+        return bad("The path, decoded, is not UTF-8.".into());
     }
     if error.is::<ContentTypeError>() {
         let words = "Send JSON, with the header Content-Type: application/json.";
@@ -41,10 +42,6 @@ fn problem(error: &poem::Error) -> Problem {
         StatusCode::NOT_FOUND => {
             let words = "There is nothing at this address; /docs shows what there is.";
             Problem::new(StatusCode::NOT_FOUND, "not_found", words)
-        }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            let words = "This address answers another method; /docs shows which.";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words)
         }
         status if status.is_client_error() => {
             Problem::new(status, "invalid_request", "The request can't be read.")

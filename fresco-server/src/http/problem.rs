@@ -37,6 +37,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     body: Box<ProblemBody>,
     retry_after: Option<u32>,
+    allow: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -55,7 +56,7 @@ impl Problem {
             field: None,
             operation_id: None,
         };
-        Self { status, body: Box::new(body), retry_after: None }
+        Self { status, body: Box::new(body), retry_after: None, allow: None }
     }
 
     /// 422: the request can be read, but this field's value can't be used.
@@ -74,6 +75,14 @@ impl Problem {
     /// 401: nobody is signed in.
     pub(crate) fn not_signed_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")
+    }
+
+    /// 405: the address answers these methods only.
+    pub(crate) fn method_not_allowed(methods: &str) -> Self {
+        let words = format!("This address answers only {methods}; /docs shows how.");
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words);
+        problem.allow = HeaderValue::from_str(methods).ok();
+        problem
     }
 
     /// 409: this subdomain is somebody's.
@@ -160,6 +169,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, methods);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Cookie realm=\"Fresco Platform\"");

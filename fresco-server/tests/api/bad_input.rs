@@ -203,14 +203,43 @@ async fn addresses_and_methods_that_are_none() {
         let request = world.client.post(path).content_type(json).body("{}");
         assert_eq!(refused(path, request).await.problem(404), "not_found");
     }
-    assert_eq!(refused("no text", world.client.get("/%ff")).await.problem(400), "invalid_request");
-    let request = world.client.get("/api/tenants.list");
-    assert_eq!(refused("get", request).await.problem(405), "method_not_allowed");
-    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
-        let request = world.client.request(method, "/api/tenants.list");
-        let request = request.content_type(json).body("{}");
-        assert_eq!(refused("method", request).await.problem(405), "method_not_allowed");
+    let answer = refused("no text", world.client.get("/%ff")).await;
+    assert_eq!(answer.problem(400), "invalid_request");
+    assert!(answer.body["detail"].as_str().unwrap().contains("not UTF-8"), "{answer:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn each_address_says_which_methods_it_answers() {
+    let world = World::new().await;
+    let mut addresses = vec![];
+    for call in calls() {
+        addresses.push((format!("/api/{call}"), "POST"));
     }
-    let request = world.client.post("/health").content_type(json).body("{}");
-    assert_eq!(refused("post", request).await.problem(405), "method_not_allowed");
+    let pages = ["/", "/health", "/openapi.json", "/docs", "/docs/", "/docs/oauth-receiver.html"];
+    let streams = ["/api/tenants/x/logs", "/api/operations/x/events"];
+    addresses.extend(pages.into_iter().chain(streams).map(|path| (path.into(), "GET, HEAD")));
+    let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "X"];
+    for (path, allowed) in addresses {
+        for method in all {
+            // With the header that the type of a body is told by, and without.
+            for kind in [None, Some("application/json")] {
+                let name: Method = method.parse().unwrap();
+                let mut request = world.client.request(name, &path);
+                if let Some(kind) = kind {
+                    request = request.content_type(kind).body("{}");
+                }
+                let response = request.send().await;
+                let allow = response.0.header("allow").map(str::to_owned);
+                let answer = Answer::of(response).await;
+                if allowed.contains(method) {
+                    assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+                    assert_ne!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
+                    continue;
+                }
+                assert_eq!(answer.problem(405), "method_not_allowed", "{method} {path}");
+                assert_eq!(allow.as_deref(), Some(allowed), "{method} {path}");
+            }
+        }
+    }
 }
