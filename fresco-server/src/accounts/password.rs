@@ -90,7 +90,7 @@ impl Passwords {
         let turn = tokio::time::timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             let words = "too many people sign in at this moment; try again";
-            return Err(Error::new(ErrorKind::Unavailable, words));
+            return Err(Error::new(ErrorKind::Unavailable, words).with("crowd", "sign-in"));
         };
         // OWASP's parameters for argon2id.
         let params = Params::new(19 * 1024, 2, 1, None).map_err(|error| broken(error.into()))?;
@@ -149,5 +149,6 @@ mod tests {
         tokio::time::pause();
         let error = passwords.verify(&"x".into(), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.context("crowd"), Some("sign-in"));
     }
 }

@@ -107,8 +107,7 @@ impl Problem {
         )
     }
 
-    fn unavailable() -> Self {
-        let words = "A part of the platform does not answer at the moment. Nothing is lost; try again soon.";
+    fn unavailable(words: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", words);
         problem.retry_after = Some(5);
         problem
@@ -139,9 +138,13 @@ impl From<Error> for Problem {
                 problem.body.field = error.context("field").map(str::to_owned);
                 problem
             }
+            // Nothing is broken, and the words are meant for whoever calls.
+            ErrorKind::Unavailable if error.context("crowd").is_some() => Self::unavailable(words),
             ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::TimedOut => {
                 tracing::warn!(error = %error.chain(), "a part that a request needs does not answer");
-                Self::unavailable()
+                Self::unavailable(
+                    "A part of the platform does not answer at the moment. Nothing is lost; try again soon.",
+                )
             }
             // Denied, LeaseLost, Internal and what may come: none of the caller's doing.
             _ => {
@@ -224,5 +227,22 @@ impl ApiResponse for Problem {
 
     fn register(registry: &mut Registry) {
         ProblemJson::register(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_no_failure_of_a_part() {
+        let away = || Error::new(ErrorKind::Unavailable, "too many sign in; try again");
+        let problem = Problem::from(away().with("crowd", "sign-in"));
+        assert_eq!((problem.code(), problem.retry_after), ("unavailable", Some(5)));
+        assert_eq!(problem.body.detail, "Too many sign in; try again.");
+        // What a part says of itself is not for everybody.
+        let problem = Problem::from(away());
+        assert_eq!((problem.code(), problem.retry_after), ("unavailable", Some(5)));
+        assert!(problem.body.detail.starts_with("A part of the platform"), "{problem:?}");
     }
 }
