@@ -3,6 +3,7 @@
 mod auth;
 mod choice;
 mod feed;
+mod header;
 mod health;
 mod home;
 mod logs;

@@ -6,7 +6,6 @@ use fresco_core::{
     Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
 };
 use poem::http::StatusCode;
-use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
 use poem_openapi::{Object, OpenApi};
@@ -14,6 +13,7 @@ use uuid::Uuid;
 
 use crate::api::Tag;
 use crate::api::choice::{self, SomeLimits};
+use crate::api::header::Once;
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
 use crate::api::text::Text;
 use crate::http::caller::Caller;
@@ -169,7 +169,7 @@ impl TenantsApi {
         caller: Caller,
         /// A key of the caller's own for this request.
         #[oai(name = "Idempotency-Key")]
-        key: Header<Option<String>>,
+        key: Once<String>,
         body: Json<CreateTenant>,
     ) -> Result<Answer<Deployed>, Problem> {
         let Platform { config, orchestrator, accounts, .. } = &self.platform;
