@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::api::Tag;
+use crate::api::body::Body;
 use crate::api::feed::Feed;
 use crate::api::header::Once;
 use crate::api::tenants::living;
@@ -169,7 +170,7 @@ impl LogsApi {
     /// A tenant without a container has none. At most 1 MiB of text is answered. Errors: 404; 422
     /// `invalid` with the `field`; 503 `unavailable` while its container is being replaced.
     #[oai(path = "/api/tenants.getLogs", method = "post", operation_id = "tenants_get_logs")]
-    async fn get(&self, caller: Caller, body: Json<GetLogs>) -> Result<Json<TenantLog>, Problem> {
+    async fn get(&self, caller: Caller, body: Body<GetLogs>) -> Result<Json<TenantLog>, Problem> {
         let GetLogs { tenant_id, lines, since } = body.0;
         let lines = lines.unwrap_or(LINES);
         if !(1..=MOST_LINES).contains(&lines) {

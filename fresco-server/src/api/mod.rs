@@ -1,6 +1,7 @@
 //! The HTTP API: what each call takes, does and answers.
 
 mod auth;
+mod body;
 mod choice;
 mod feed;
 mod header;

@@ -134,6 +134,55 @@ async fn values_of_another_type() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
+async fn what_is_wrong_with_a_body_is_named() {
+    let world = World::new().await;
+    let person = world.person().await;
+    let statuses = "pending, provisioning, active, stopped, error, destroying, destroyed";
+    let status = format!("status must be one of {statuses}");
+    let long = "x".repeat(1000);
+    let wizard = |data| json!({ "sessionId": "x", "step": 1, "data": data });
+    let create = |field: &str, value| json!({ "subdomain": "good-name", field: value });
+    for (call, body, field, words) in [
+        ("auth.signIn", json!({}), "email", "email is missing"),
+        ("auth.signIn", json!({ "email": null }), "email", "email is missing"),
+        ("auth.signIn", json!({ "email": 12_345 }), "email", "email must be a string"),
+        ("auth.signIn", json!({ "email": "a@b.org" }), "password", "password is missing"),
+        ("auth.signIn", json!([]), "", "it must be an object"),
+        ("auth.signOut", json!({ "x": 1 }), "x", "x is no field of this call"),
+        ("auth.signOut", json!({ &long: 1 }), &long[..128], "is no field of this call"),
+        ("tenants.list", json!({ "status": "ACTIVE" }), "status", &status),
+        ("tenants.list", json!({ "status": true }), "status", &status),
+        ("tenants.list", json!({ "page": -1 }), "page", "page must be a whole number up to"),
+        ("tenants.list", json!({ "page": 1.5 }), "page", "page must be a whole number up to"),
+        ("tenants.list", json!({ "page": "1" }), "page", "page must be a whole number up to"),
+        ("tenants.list", json!({ "page": u64::MAX }), "page", "page must be a whole number up to"),
+        ("tenants.get", json!({ "tenantId": "x" }), "tenantId", "tenantId must be a UUID"),
+        ("tenants.getLogs", json!({ "tenantId": nobody(), "since": "now" }), "since", "a time"),
+        ("tenants.create", create("limits", json!([])), "limits", "limits must be an object"),
+        ("tenants.create", create("limits", json!({ "cpus": "1" })), "limits.cpus", "a number"),
+        ("tenants.create", create("limits", json!({ "cpu": 1 })), "limits.cpu", "is no field"),
+        ("tenants.create", create("environment", json!({ "A": 1 })), "environment.A", "a string"),
+        ("wizard.updateSession", wizard(json!(null)), "data", "data is missing"),
+        ("wizard.updateSession", wizard(json!({ "useCase": "x" })), "data.useCase", "one of study"),
+        (
+            "wizard.updateSession",
+            wizard(json!({ "termsAccepted": "yes" })),
+            "data.termsAccepted",
+            "data.termsAccepted must be true or false",
+        ),
+        ("wizard.updateSession", json!({ "sessionId": "x", "step": 256 }), "step", "up to 255"),
+    ] {
+        let answer = person.call(call, body.clone()).await;
+        assert_eq!(answer.problem(400), "invalid_request", "{call} {body}");
+        assert_eq!(answer.body["field"].as_str().unwrap_or_default(), field, "{call} {body}");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{call} {body}: {detail}");
+        assert!(detail.len() < 300 && !detail.contains("12345"), "{detail}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
 async fn whoever_is_not_signed_in_learns_nothing() {
     let world = World::new().await;
     let owner = world.person().await;
