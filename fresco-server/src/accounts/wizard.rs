@@ -122,9 +122,12 @@ impl Accounts {
                 .mapped()?;
             transaction
                 .execute(
+                    // The innermost names them without a lock: it would lock all that it passes by.
                     "DELETE FROM fresco_server.wizard_sessions WHERE id_hash IN (
-                        SELECT id_hash FROM fresco_server.wizard_sessions WHERE expires_at > now()
-                        ORDER BY step_completed > 0 DESC, created_at DESC OFFSET $1
+                        SELECT id_hash FROM fresco_server.wizard_sessions WHERE id_hash IN (
+                            SELECT id_hash FROM fresco_server.wizard_sessions
+                            WHERE expires_at > now()
+                            ORDER BY step_completed > 0 DESC, created_at DESC OFFSET $1)
                         FOR UPDATE SKIP LOCKED)",
                     &[&(MOST - 1)],
                 )
