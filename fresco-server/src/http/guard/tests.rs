@@ -243,7 +243,7 @@ async fn raw(bytes: &str) -> String {
     let address = acceptor.local_addr()[0].as_socket_addr().copied().unwrap();
     let config = Config::read(&Values::new(DEVELOPMENT.iter().copied())).unwrap();
     let echo = make(|_| async { Ok::<_, poem::Error>("fine") });
-    let echo = echo.with(Guard::new(&config, Addresses::default())).around(edge::finish);
+    let echo = echo.with(Guard::new(&config, Addresses::of(Vec::new()))).around(edge::finish);
     let server = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(echo));
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
@@ -257,7 +257,7 @@ async fn raw(bytes: &str) -> String {
 
 #[tokio::test]
 async fn a_body_that_breaks_off_is_told_from_one_that_is_wrong() {
-    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let head = "POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n");
     let whole = format!("{head}content-length: 2\r\nconnection: close\r\n\r\n{{}}");
     let good = raw(&whole).await;
@@ -271,5 +271,14 @@ async fn a_body_that_breaks_off_is_told_from_one_that_is_wrong() {
     ] {
         let answer = raw(&bytes).await;
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(words), "{words}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn methods_that_are_odd_are_refused_like_others() {
+    for method in ["TRACE", "CONNECT", "DELETE", "OPTIONS", "BREW"] {
+        let answer = raw(&format!("{method} / HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{method}: {answer}");
+        assert!(answer.contains("\r\nallow: GET, HEAD\r\n"), "{method}: {answer}");
     }
 }
