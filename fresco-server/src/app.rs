@@ -14,7 +14,7 @@ use crate::platform::Platform;
 #[must_use]
 pub fn app(platform: Platform) -> impl Endpoint {
     api::routes(&platform)
-        .with(Guard::new(&platform.config))
+        .with(Guard::new(&platform.config, api::addresses()))
         .data(platform)
         .with(CatchPanic::new().with_handler(edge::panicked))
         .around(edge::finish)

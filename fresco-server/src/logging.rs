@@ -21,9 +21,33 @@ pub fn start(config: &Config) {
         tracing_subscriber::registry().with(filter).with(filter_fn(is_safe)).with(layer).try_init();
 }
 
-/// Below this level some libraries show what they send: containers' variables, SQL's parameters.
 fn is_safe(event: &Metadata<'_>) -> bool {
-    let talkative = ["bollard", "hyper", "h2", "tokio_postgres"];
-    let library = event.target().split("::").next().unwrap_or("");
-    *event.level() <= Level::INFO || !talkative.contains(&library)
+    *event.level() <= most(event.target())
+}
+
+/// How much a part of the program may say, whatever the configuration asks for.
+fn most(target: &str) -> Level {
+    let mut names = target.split("::");
+    match (names.next().unwrap_or(""), names.next()) {
+        // Below this level they show what they send: containers' variables, SQL's parameters.
+        ("bollard" | "hyper" | "h2" | "tokio_postgres", _) => Level::INFO,
+        // It notes each connection that ends, also one that was only kept open.
+        ("poem", Some("server")) => Level::WARN,
+        _ => Level::TRACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_say_no_more_than_is_safe_and_of_use() {
+        assert_eq!(most("poem::server"), Level::WARN);
+        assert_eq!(most("tokio_postgres::query"), Level::INFO);
+        assert_eq!(most("hyper"), Level::INFO);
+        for target in ["poem::panic", "poem", "fresco_server::serve", "hyperion", ""] {
+            assert_eq!(most(target), Level::TRACE, "{target}");
+        }
+    }
 }

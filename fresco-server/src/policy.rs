@@ -111,7 +111,7 @@ impl TenantPolicy {
     /// `Invalid`, naming the bounds, with the limit's name as its context `limit`.
     pub fn check_limits(&self, limits: &Limits) -> Result<()> {
         let within = |what: &str, good: bool, min: String, max: String| {
-            let words = format!("{what} must be between {min} and {max}");
+            let words = format!("choose limits.{what} between {min} and {max}");
             let wrong = || Error::new(ErrorKind::Invalid, words).with("limit", what);
             good.then_some(()).ok_or_else(wrong)
         };

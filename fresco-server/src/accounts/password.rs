@@ -103,7 +103,7 @@ impl Passwords {
         let turn = tokio::time::timeout(WAIT, Arc::clone(&self.turns).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else {
             let words = "too many people sign in at this moment; try again";
-            return Err(Error::new(ErrorKind::Unavailable, words));
+            return Err(Error::new(ErrorKind::Unavailable, words).with("crowd", "sign-in"));
         };
         let store = Arc::clone(&self.memory);
         let task = tokio::task::spawn_blocking(move || {
@@ -208,5 +208,6 @@ mod tests {
         tokio::time::pause();
         let error = passwords.verify(&"x".into(), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.context("crowd"), Some("sign-in"));
     }
 }

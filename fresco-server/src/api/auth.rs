@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::accounts::{NewUser, Password, User};
 use crate::api::Tag;
+use crate::api::body::Body;
 use crate::api::text::Text;
 use crate::http::caller::MaybeCaller;
 use crate::http::problem::Problem;
@@ -153,8 +154,8 @@ impl AuthApi {
     /// has one, since nothing is sent by mail that could tell only its owner; 422 `invalid` with
     /// the `field`.
     #[oai(path = "/api/auth.signUp", method = "post", operation_id = "auth_sign_up")]
-    async fn sign_up(&self, body: Json<SignUp>) -> Result<WithCookie<Session>, Problem> {
-        let Json(body) = body;
+    async fn sign_up(&self, body: Body<SignUp>) -> Result<WithCookie<Session>, Problem> {
+        let Body(body) = body;
         accepted(Some(body.terms_accepted), Some(body.privacy_accepted))?;
         let new = NewUser {
             email: body.email.parse()?,
@@ -174,8 +175,8 @@ impl AuthApi {
     /// A session lasts 14 days. Errors: 401 `wrong_credentials`, the same for a wrong password and
     /// for an address without an account.
     #[oai(path = "/api/auth.signIn", method = "post", operation_id = "auth_sign_in")]
-    async fn sign_in(&self, body: Json<SignIn>) -> Result<WithCookie<Session>, Problem> {
-        let Json(body) = body;
+    async fn sign_in(&self, body: Body<SignIn>) -> Result<WithCookie<Session>, Problem> {
+        let Body(body) = body;
         let password = SecretString::from(body.password.0);
         let found = self.platform.accounts.authenticate(&body.email.parse()?, &password).await?;
         let user = found.ok_or_else(|| {
@@ -192,7 +193,7 @@ impl AuthApi {
     async fn sign_out(
         &self,
         caller: MaybeCaller,
-        _body: Json<Nothing>,
+        _body: Body<Nothing>,
     ) -> Result<WithCookie<Session>, Problem> {
         if let Some(token) = &caller.token {
             self.platform.accounts.close_session(token).await?;
@@ -207,7 +208,7 @@ impl AuthApi {
     async fn get_session(
         &self,
         caller: MaybeCaller,
-        _body: Json<Nothing>,
+        _body: Body<Nothing>,
     ) -> Result<Json<Session>, Problem> {
         Ok(Json(caller.session.map_or_else(Session::default, |session| Session {
             user: Some(session.user.into()),

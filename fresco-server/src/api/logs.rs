@@ -5,13 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use fresco_core::{
-    Error, ErrorKind, LogLine as CoreLine, LogQuery, Result as CoreResult, TenantId,
-};
+use chrono::{DateTime, TimeDelta, Utc};
+use fresco_core::{Error, ErrorKind, LogLine as CoreLine, LogQuery, Result as CoreResult, Tenant};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use poem::web::sse;
-use poem_openapi::param::{Header, Path};
+use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
 use poem_openapi::{Enum, Object, OpenApi, Union};
@@ -19,7 +17,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::api::Tag;
+use crate::api::body::Body;
 use crate::api::feed::Feed;
+use crate::api::header::Once;
 use crate::api::tenants::living;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
@@ -33,6 +33,8 @@ const MOST_LINES: u32 = 5000;
 const FIRST_LINES: u32 = 100;
 /// Bytes of text in one answer.
 const MOST_BYTES: usize = 1024 * 1024;
+/// How far the clock of the containers' machine may be ahead.
+const SKEW: TimeDelta = TimeDelta::seconds(60);
 /// How long reading may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -112,6 +114,13 @@ impl Place {
         Self { at: line.at, mark: mark.finish() }
     }
 
+    /// The place that a caller names, which no line can have before it is written.
+    fn sent(text: &str, now: DateTime<Utc>) -> Result<Self, Problem> {
+        let place = text.parse().ok().filter(|place: &Self| place.at <= now + SKEW);
+        let words = "Send the id of an event as it came, or none.";
+        place.ok_or_else(|| Problem::field("Last-Event-ID", words))
+    }
+
     fn id(self) -> String {
         let (seconds, nanos) = (self.at.timestamp(), self.at.timestamp_subsec_nanos());
         format!("{seconds}.{nanos:09}-{:016x}", self.mark)
@@ -143,13 +152,14 @@ impl LogsApi {
     /// The lines of a tenant that is there; `None` when it has no container.
     async fn open(
         &self,
-        tenant: TenantId,
+        tenant: &Tenant,
         query: &LogQuery,
     ) -> CoreResult<Option<BoxStream<'static, CoreResult<CoreLine>>>> {
-        match self.platform.orchestrator.logs(tenant, query).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            lines => lines.map(Some),
+        if tenant.state.container.is_none() {
+            return Ok(None);
         }
+        let lines = self.platform.orchestrator.logs(tenant.id, query).await;
+        lines.map(Some).map_err(replaced)
     }
 }
 
@@ -158,9 +168,9 @@ impl LogsApi {
     /// Shows the newest lines that a tenant's app wrote.
     ///
     /// A tenant without a container has none. At most 1 MiB of text is answered. Errors: 404; 422
-    /// `invalid` with the `field`.
+    /// `invalid` with the `field`; 503 `unavailable` while its container is being replaced.
     #[oai(path = "/api/tenants.getLogs", method = "post", operation_id = "tenants_get_logs")]
-    async fn get(&self, caller: Caller, body: Json<GetLogs>) -> Result<Json<TenantLog>, Problem> {
+    async fn get(&self, caller: Caller, body: Body<GetLogs>) -> Result<Json<TenantLog>, Problem> {
         let GetLogs { tenant_id, lines, since } = body.0;
         let lines = lines.unwrap_or(LINES);
         if !(1..=MOST_LINES).contains(&lines) {
@@ -171,7 +181,7 @@ impl LogsApi {
         // Before that no container wrote anything, and runtimes count from then.
         query.since = since.map(|at| at.max(DateTime::UNIX_EPOCH));
         let read = async {
-            match self.open(tenant.id, &query).await? {
+            match self.open(&tenant, &query).await? {
                 Some(lines) => newest(lines).await,
                 None => Ok(TenantLog::default()),
             }
@@ -185,7 +195,8 @@ impl LogsApi {
     /// Events: `line`, whose data is the line, and `end` with a `reason`, the last, when the
     /// container does not run, or no longer. Close the stream at `end`. The header `Last-Event-ID`
     /// goes on after the line of that id. A stream that ends without `end` should be opened again:
-    /// the server stops, or an hour has passed.
+    /// the server stops, or an hour has passed. Errors: 404; 422 `invalid` with the `field`; 503
+    /// `unavailable` while the container is being replaced.
     #[oai(path = "/api/tenants/:id/logs", method = "get", operation_id = "tenants_logs")]
     async fn follow(
         &self,
@@ -194,11 +205,9 @@ impl LogsApi {
         id: Path<Uuid>,
         /// The id of the last line that came in.
         #[oai(name = "Last-Event-ID")]
-        last: Header<Option<String>>,
+        last: Once<String>,
     ) -> Result<Feed<LogEvent>, Problem> {
-        let place = last.0.as_deref().map(Place::from_str).transpose().map_err(|()| {
-            Problem::field("Last-Event-ID", "Send the id of an event as it came, or none.")
-        })?;
+        let place = last.0.map(|text| Place::sent(&text, Utc::now())).transpose()?;
         let tenant = living(&self.platform, &caller, id.0).await?;
         let open = self.platform.streams.open(caller.0.id)?;
         let mut query = LogQuery::last(FIRST_LINES).follow();
@@ -206,7 +215,7 @@ impl LogsApi {
             query = LogQuery::last(MOST_LINES).follow();
             query.since = Some(place.at);
         }
-        let events = match self.open(tenant.id, &query).await? {
+        let events = match self.open(&tenant, &query).await? {
             Some(lines) => followed(lines, place).boxed(),
             None => {
                 stream::iter([ended("This tenant has no container, so it has no log.")]).boxed()
@@ -216,11 +225,20 @@ impl LogsApi {
     }
 }
 
+/// The container of a tenant that is there was removed meanwhile, as a restart or an update does:
+/// there will be another one soon.
+fn replaced(error: Error) -> Error {
+    if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Conflict) {
+        return error;
+    }
+    Error::new(ErrorKind::Unavailable, "the container is being replaced").with_source(error)
+}
+
 /// The newest lines that fit into one answer.
 async fn newest(mut lines: BoxStream<'static, CoreResult<CoreLine>>) -> CoreResult<TenantLog> {
     let (mut kept, mut bytes, mut truncated) = (VecDeque::new(), 0, None);
     while let Some(line) = lines.next().await {
-        let line = LogLine::from(line?);
+        let line = LogLine::from(line.map_err(replaced)?);
         bytes += line.text.len();
         kept.push_back(line);
         while bytes > MOST_BYTES && kept.len() > 1 {
@@ -269,6 +287,30 @@ fn ended(reason: &str) -> sse::Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_container_that_goes_while_it_is_read_is_no_unknown_tenant() {
+        for (kind, told) in [
+            (ErrorKind::NotFound, ErrorKind::Unavailable),
+            (ErrorKind::Conflict, ErrorKind::Unavailable),
+            (ErrorKind::TimedOut, ErrorKind::TimedOut),
+            (ErrorKind::Internal, ErrorKind::Internal),
+        ] {
+            let error = Error::new(kind, "the container is dead or marked for removal");
+            let read = newest(stream::iter([Err(error)]).boxed()).await;
+            assert_eq!(read.unwrap_err().kind(), told);
+        }
+    }
+
+    #[test]
+    fn a_place_is_not_in_the_future() {
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let text = Place { at, mark: 1 }.id();
+        for (before, good) in [(0, true), (60, true), (61, false), (-1, true), (1 << 30, false)] {
+            let place = Place::sent(&text, at - TimeDelta::seconds(before));
+            assert_eq!(place.is_ok(), good, "{before} s");
+        }
+    }
 
     #[test]
     fn a_place_survives_its_id() {

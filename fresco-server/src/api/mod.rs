@@ -1,8 +1,10 @@
 //! The HTTP API: what each call takes, does and answers.
 
 mod auth;
+mod body;
 mod choice;
 mod feed;
+mod header;
 mod health;
 mod home;
 mod logs;
@@ -21,6 +23,7 @@ use poem::http::Method;
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
+use crate::http::addresses::Addresses;
 use crate::platform::Platform;
 
 /// The groups of calls, as the document shows them.
@@ -65,6 +68,11 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         .at("/openapi.json", poem::get(service.spec_endpoint()))
         .nest("/docs", service.swagger_ui())
         .nest("/", service)
+}
+
+/// Every address of [`routes`], with its methods.
+pub(crate) fn addresses() -> Addresses {
+    Addresses::of(Calls::meta())
 }
 
 /// The API's description, as `GET /openapi.json` answers it.

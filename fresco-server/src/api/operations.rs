@@ -1,15 +1,17 @@
 //! Operations, watched live.
 
-use fresco_core::{Event, OperationId};
-use futures_util::stream::{self, StreamExt};
+use fresco_core::{Event, OperationId, Result as CoreResult};
+use futures_util::FutureExt;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use poem::web::sse;
 use poem_openapi::OpenApi;
-use poem_openapi::param::{Header, Path};
+use poem_openapi::param::Path;
 use poem_openapi::types::ToJSON;
 use uuid::Uuid;
 
 use crate::api::Tag;
 use crate::api::feed::Feed;
+use crate::api::header::Once;
 use crate::api::shapes::Operation;
 use crate::api::tenants::owned;
 use crate::http::caller::Caller;
@@ -35,6 +37,7 @@ impl OperationsApi {
     /// without an id) and `done`, the last. The data of each is the whole operation. Close the
     /// stream at `done`. The header `Last-Event-ID` goes on after the event of that id. A stream
     /// that ends before `done` should be opened again: the server stops, or an hour has passed.
+    /// Errors: 404; 422 `invalid` with the `field` when no event had that id.
     #[oai(path = "/api/operations/:id/events", method = "get", operation_id = "operations_events")]
     async fn events(
         &self,
@@ -43,7 +46,7 @@ impl OperationsApi {
         id: Path<Uuid>,
         /// The id of the last event that came in.
         #[oai(name = "Last-Event-ID")]
-        last: Header<Option<u64>>,
+        last: Once<u64>,
     ) -> Result<Feed<Operation>, Problem> {
         let platform = &self.platform;
         let id = OperationId::from_uuid(id.0);
@@ -56,7 +59,7 @@ impl OperationsApi {
         tenant
             .map_err(|problem| if problem.code() == "not_found" { unknown() } else { problem })?;
         let place = platform.streams.open(caller.0.id)?;
-        let events = platform.orchestrator.watch(id, last.0.unwrap_or_default()).await?;
+        let events = after(platform, id, last.0.unwrap_or_default()).await?;
         let shown =
             stream::unfold((events, Operation::from(&operation)), |(mut events, last)| async {
                 let (event, now) = match events.next().await? {
@@ -70,6 +73,28 @@ impl OperationsApi {
                 Some((event, (events, now)))
             });
         Ok(Feed::new(&platform.closing, place, shown))
+    }
+}
+
+/// The events after this one, which must have been: whoever waited for what follows an event that
+/// never comes would wait for ever, or end without `done` and begin again.
+async fn after(
+    platform: &Platform,
+    id: OperationId,
+    last: u64,
+) -> Result<BoxStream<'static, CoreResult<Event>>, Problem> {
+    let Some(before) = last.checked_sub(1) else {
+        return Ok(platform.orchestrator.watch(id, 0).await?);
+    };
+    let mut events = platform.orchestrator.watch(id, before).await?;
+    // What has happened is there at once.
+    match events.next().now_or_never().flatten() {
+        Some(Ok(event)) if event.seq() == Some(last) => Ok(events),
+        Some(Err(error)) => Err(error.into()),
+        _ => {
+            let words = "This operation has no such event. Send the id of one as it came, or none.";
+            Err(Problem::field("Last-Event-ID", words))
+        }
     }
 }
 

@@ -6,14 +6,15 @@ use fresco_core::{
     Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
 };
 use poem::http::StatusCode;
-use poem_openapi::param::Header;
 use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
 use crate::api::Tag;
+use crate::api::body::Body;
 use crate::api::choice::{self, SomeLimits};
+use crate::api::header::Once;
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
 use crate::api::text::Text;
 use crate::http::caller::Caller;
@@ -169,8 +170,8 @@ impl TenantsApi {
         caller: Caller,
         /// A key of the caller's own for this request.
         #[oai(name = "Idempotency-Key")]
-        key: Header<Option<String>>,
-        body: Json<CreateTenant>,
+        key: Once<String>,
+        body: Body<CreateTenant>,
     ) -> Result<Answer<Deployed>, Problem> {
         let Platform { config, orchestrator, accounts, .. } = &self.platform;
         let policy = &config.tenants;
@@ -209,7 +210,7 @@ impl TenantsApi {
     async fn list(
         &self,
         caller: Caller,
-        body: Json<ListTenants>,
+        body: Body<ListTenants>,
     ) -> Result<Json<TenantPage>, Problem> {
         let ListTenants { page, limit, search, status } = body.0;
         let (page, limit) = (page.unwrap_or(1), limit.unwrap_or(PAGE));
@@ -247,7 +248,7 @@ impl TenantsApi {
     async fn get(
         &self,
         caller: Caller,
-        body: Json<TenantRef>,
+        body: Body<TenantRef>,
     ) -> Result<Json<TenantDetails>, Problem> {
         let orchestrator = &self.platform.orchestrator;
         let tenant = owned(&self.platform, &caller, body.tenant_id).await?;
@@ -263,7 +264,7 @@ impl TenantsApi {
     /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way; 503
     /// `at_capacity` when its room is taken.
     #[oai(path = "/api/tenants.start", method = "post", operation_id = "tenants_start")]
-    async fn start(&self, caller: Caller, body: Json<TenantRef>) -> Result<Answer<Begun>, Problem> {
+    async fn start(&self, caller: Caller, body: Body<TenantRef>) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
         let begun = self.platform.orchestrator.start_tenant(tenant.id, caller.0.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
@@ -274,7 +275,7 @@ impl TenantsApi {
     /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way; 409
     /// `conflict` for a tenant that was never active.
     #[oai(path = "/api/tenants.stop", method = "post", operation_id = "tenants_stop")]
-    async fn stop(&self, caller: Caller, body: Json<TenantRef>) -> Result<Answer<Begun>, Problem> {
+    async fn stop(&self, caller: Caller, body: Body<TenantRef>) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
         let begun = self.platform.orchestrator.stop_tenant(tenant.id, caller.0.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
@@ -287,7 +288,7 @@ impl TenantsApi {
     async fn restart(
         &self,
         caller: Caller,
-        body: Json<TenantRef>,
+        body: Body<TenantRef>,
     ) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
         let begun = self.platform.orchestrator.restart_tenant(tenant.id, caller.0.actor()).await?;
@@ -303,7 +304,7 @@ impl TenantsApi {
     async fn update(
         &self,
         caller: Caller,
-        body: Json<UpdateTenant>,
+        body: Body<UpdateTenant>,
     ) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
         let (policy, spec) = (&self.platform.config.tenants, &tenant.spec);
@@ -338,7 +339,7 @@ impl TenantsApi {
     async fn destroy(
         &self,
         caller: Caller,
-        body: Json<DestroyTenant>,
+        body: Body<DestroyTenant>,
     ) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
         if *body.confirmation != *tenant.spec.subdomain.as_str() {

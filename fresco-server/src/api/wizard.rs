@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::accounts::{Email, WizardSession, WizardStep, WizardUpdate};
 use crate::api::Tag;
+use crate::api::body::Body;
 use crate::api::tenants::{newest_operation, owned};
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
@@ -51,7 +52,8 @@ fn incomplete(next: u8) -> Problem {
 impl WizardApi {
     /// Tells whether a subdomain can be had.
     ///
-    /// Where it can't, `reason` says why, and `suggestions` are up to five that can.
+    /// Where it can't, `reason` says why, and `suggestions` are up to five that can. Errors: 422
+    /// `invalid` for more than 256 characters.
     #[oai(
         path = "/api/wizard.checkSubdomain",
         method = "post",
@@ -59,23 +61,24 @@ impl WizardApi {
     )]
     async fn check_subdomain(
         &self,
-        body: Json<SubdomainQuestion>,
+        body: Body<SubdomainQuestion>,
     ) -> Result<Json<SubdomainAnswer>, Problem> {
-        let Json(SubdomainQuestion { subdomain: text }) = body;
+        let Body(SubdomainQuestion { subdomain: text }) = body;
         Ok(Json(subdomain::check(&self.platform.orchestrator, text.0).await?))
     }
 
     /// Begins a session of the wizard.
     ///
     /// `sessionId` is a secret: whoever has it is in the session, for one hour. The same address
-    /// again begins another session, and nothing tells whether the address has an account. Errors:
-    /// 422 `invalid` with the `field`.
+    /// again begins another session, and nothing tells whether the address has an account. When
+    /// there are 10,000 sessions, one more ends the oldest without a password, or else the oldest.
+    /// Errors: 422 `invalid` with the `field`.
     #[oai(
         path = "/api/wizard.createSession",
         method = "post",
         operation_id = "wizard_create_session"
     )]
-    async fn create_session(&self, body: Json<WizardBegin>) -> Result<Json<WizardBegun>, Problem> {
+    async fn create_session(&self, body: Body<WizardBegin>) -> Result<Json<WizardBegun>, Problem> {
         let email: Email = body.email.parse()?;
         let new = self.platform.accounts.begin_wizard(&email).await?;
         let session_id = new.token.expose_secret().to_owned();
@@ -95,8 +98,8 @@ impl WizardApi {
         method = "post",
         operation_id = "wizard_update_session"
     )]
-    async fn update_session(&self, body: Json<WizardTyped>) -> Result<Json<WizardState>, Problem> {
-        let Json(WizardTyped { session_id, step, data }) = body;
+    async fn update_session(&self, body: Body<WizardTyped>) -> Result<Json<WizardState>, Problem> {
+        let Body(WizardTyped { session_id, step, data }) = body;
         let token = SecretString::from(session_id.0);
         let session = self.session(&token).await?;
         let step = data.step(step)?;
@@ -125,8 +128,8 @@ impl WizardApi {
     ///
     /// The password is not shown. Errors: 404 `unknown_session`.
     #[oai(path = "/api/wizard.getSession", method = "post", operation_id = "wizard_get_session")]
-    async fn get_session(&self, body: Json<WizardHolder>) -> Result<Json<WizardState>, Problem> {
-        let Json(WizardHolder { session_id }) = body;
+    async fn get_session(&self, body: Body<WizardHolder>) -> Result<Json<WizardState>, Problem> {
+        let Body(WizardHolder { session_id }) = body;
         Ok(Json(self.session(&session_id.0.into()).await?.into()))
     }
 
@@ -144,8 +147,8 @@ impl WizardApi {
         method = "post",
         operation_id = "wizard_deploy_tenant"
     )]
-    async fn deploy_tenant(&self, body: Json<WizardHolder>) -> Result<Deploying, Problem> {
-        let Json(WizardHolder { session_id }) = body;
+    async fn deploy_tenant(&self, body: Body<WizardHolder>) -> Result<Deploying, Problem> {
+        let Body(WizardHolder { session_id }) = body;
         let token = SecretString::from(session_id.0);
         let session = self.session(&token).await?;
         deploy::deploy(&self.platform, &token, &session).await
@@ -162,7 +165,7 @@ impl WizardApi {
     async fn get_deployment_status(
         &self,
         caller: Caller,
-        body: Json<DeploymentOf>,
+        body: Body<DeploymentOf>,
     ) -> Result<Json<Deployment>, Problem> {
         let tenant = owned(&self.platform, &caller, body.tenant_id).await?;
         let operation = newest_operation(&self.platform, tenant.id).await?;

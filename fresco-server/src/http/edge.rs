@@ -4,9 +4,7 @@ use std::any::Any;
 
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
-use poem_openapi::error::{
-    AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
-};
+use poem_openapi::error::{AuthorizationError, ParsePathError};
 
 use crate::http::problem::Problem;
 
@@ -20,19 +18,12 @@ pub(crate) fn response(error: poem::Error) -> Response {
 
 fn problem(error: &poem::Error) -> Problem {
     let bad = |words: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_request", words);
-    if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
-        return bad(format!("The body can't be read: {}.", plain(reason)));
-    }
-    if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-        return bad(format!("The parameter {name} can't be read: {}.", plain(reason)));
-    }
     if let Some(ParsePathError { name, .. }) = error.downcast_ref() {
         return bad(format!("The part {name} of the path can't be read."));
     }
-    if error.is::<ContentTypeError>() {
-        let words = "Send JSON, with the header Content-Type: application/json.";
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Problem::new(status, "unsupported_media_type", words);
+    // The router's own: it could not decode the path.
+    if error.is::<poem::error::ParsePathError>() {
+        return bad("The path, decoded, is not UTF-8.".into());
     }
     if error.is::<AuthorizationError>() {
         return Problem::not_signed_in();
@@ -42,10 +33,6 @@ fn problem(error: &poem::Error) -> Problem {
             let words = "There is nothing at this address; /docs shows what there is.";
             Problem::new(StatusCode::NOT_FOUND, "not_found", words)
         }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            let words = "This address answers another method; /docs shows which.";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words)
-        }
         status if status.is_client_error() => {
             Problem::new(status, "invalid_request", "The request can't be read.")
         }
@@ -54,27 +41,6 @@ fn problem(error: &poem::Error) -> Problem {
             Problem::internal()
         }
     }
-}
-
-/// A reason of the framework's, short, and without the value that it quotes: that may be a secret
-/// which went into the wrong place.
-fn plain(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or("");
-    let told = match line.split_once(", found ") {
-        Some((expected, found)) => {
-            let kind = match found.bytes().next() {
-                Some(b'"') => "a string",
-                Some(b'{') => "an object",
-                Some(b'[') => "an array",
-                Some(b't' | b'f') => "true or false",
-                Some(b'n') => "null",
-                _ => "a number",
-            };
-            format!("{expected}, found {kind}")
-        }
-        None => line.to_owned(),
-    };
-    told.trim_end_matches('.').chars().take(300).collect()
 }
 
 /// The answer to a panic.

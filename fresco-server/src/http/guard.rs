@@ -4,12 +4,14 @@
 //! what their pages ask it to. So nothing that changes anything is believed because of a cookie
 //! alone: its type must be one that a form can't send, and its origin the platform's own.
 
+use std::io;
 use std::time::Duration;
 
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use crate::config::Config;
+use crate::http::addresses::Addresses;
 use crate::http::problem::Problem;
 use crate::origin::Origin;
 
@@ -28,6 +30,7 @@ pub(crate) struct Guard {
     own: Origin,
     other: Option<Origin>,
     production: bool,
+    addresses: Addresses,
 }
 
 /// Where a request comes from.
@@ -40,11 +43,12 @@ enum From {
 }
 
 impl Guard {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, addresses: Addresses) -> Self {
         Self {
             own: config.public_url.clone(),
             other: config.cors_origin.clone(),
             production: config.is_production(),
+            addresses,
         }
     }
 
@@ -81,8 +85,7 @@ impl Guard {
                 "Pages of another origin may not call the platform.",
             )
         };
-        let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or(""));
-        let (origin, site) = (text(header::ORIGIN), text(SEC_FETCH_SITE));
+        let (origin, site) = (once(request, header::ORIGIN)?, once(request, SEC_FETCH_SITE)?);
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let Some(origin) = origin else {
             // A link on any page may lead here; only what changes something must be our own.
@@ -123,6 +126,19 @@ impl Guard {
     }
 }
 
+/// A header's text, empty when it is no ASCII. One that comes twice says two things, and neither is
+/// believed.
+fn once(request: &Request, name: HeaderName) -> Result<Option<&str>, Problem> {
+    let mut values = request.headers().get_all(&name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value.map(|value| value.to_str().unwrap_or(""))),
+        _ => {
+            let words = format!("The header {name} came more than once.");
+            Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", words))
+        }
+    }
+}
+
 /// Reads the whole body, up to a bound, so that none is larger or slower than it may be.
 async fn read_body(request: &mut Request) -> Result<(), Problem> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
@@ -144,17 +160,29 @@ async fn read_body(request: &mut Request) -> Result<(), Problem> {
             Ok(())
         }
         Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            "The body ended before it was complete.",
-        )),
+        Ok(Err(error)) => {
+            let words = if is_early_end(&error) {
+                "The body ended before it was complete."
+            } else {
+                "The body can't be read: its chunks or trailers are not as HTTP has them."
+            };
+            Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_request", words))
+        }
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "too_slow",
             "The body took too long to arrive.",
         )),
     }
+}
+
+/// Whether the connection ended first; else what came was wrong.
+fn is_early_end(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let kind = cause.downcast_ref().map(io::Error::kind);
+        matches!(kind, Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset))
+    })
 }
 
 /// What changes something must be said to be JSON: no form and no page of another site can say so
@@ -195,6 +223,7 @@ pub(crate) struct Guarded<E> {
 
 impl<E: Endpoint> Guarded<E> {
     async fn let_in(&self, mut request: Request) -> Result<Response> {
+        self.guard.addresses.check(&request)?;
         check_type(&request)?;
         read_body(&mut request).await?;
         Ok(self.inner.call(request).await?.into_response())

@@ -1,5 +1,6 @@
 //! HTTP itself: who may call, what an error looks like.
 
+pub(crate) mod addresses;
 pub(crate) mod caller;
 pub(crate) mod connections;
 pub(crate) mod edge;

@@ -40,6 +40,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     body: Box<ProblemBody>,
     retry_after: Option<u32>,
+    allow: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -58,7 +59,7 @@ impl Problem {
             field: None,
             operation_id: None,
         };
-        Self { status, body: Box::new(body), retry_after: None }
+        Self { status, body: Box::new(body), retry_after: None, allow: None }
     }
 
     /// 422: the request can be read, but this field's value can't be used.
@@ -77,6 +78,14 @@ impl Problem {
     /// 401: nobody is signed in.
     pub(crate) fn not_signed_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")
+    }
+
+    /// 405: the address answers these methods only.
+    pub(crate) fn method_not_allowed(methods: &str) -> Self {
+        let words = format!("This address answers only {methods}; /docs shows how.");
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words);
+        problem.allow = HeaderValue::from_str(methods).ok();
+        problem
     }
 
     /// 409: this subdomain is somebody's.
@@ -109,8 +118,7 @@ impl Problem {
         )
     }
 
-    fn unavailable() -> Self {
-        let words = "A part of the platform does not answer at the moment. Nothing is lost; try again soon.";
+    fn unavailable(words: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", words);
         problem.retry_after = Some(5);
         problem
@@ -148,9 +156,13 @@ impl From<Error> for Problem {
                 problem.retry_after = Some(FULL_RETRY);
                 problem
             }
+            // Nothing is broken, and the words are meant for whoever calls.
+            ErrorKind::Unavailable if error.context("crowd").is_some() => Self::unavailable(words),
             ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::TimedOut => {
                 tracing::warn!(error = %error.chain(), "a part that a request needs does not answer");
-                Self::unavailable()
+                Self::unavailable(
+                    "A part of the platform does not answer at the moment. Nothing is lost; try again soon.",
+                )
             }
             // Denied, LeaseLost, Internal and what may come: none of the caller's doing.
             _ => {
@@ -178,6 +190,9 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, methods);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Cookie realm=\"Fresco Platform\"");
@@ -230,5 +245,22 @@ impl ApiResponse for Problem {
 
     fn register(registry: &mut Registry) {
         ProblemJson::register(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_no_failure_of_a_part() {
+        let away = || Error::new(ErrorKind::Unavailable, "too many sign in; try again");
+        let problem = Problem::from(away().with("crowd", "sign-in"));
+        assert_eq!((problem.code(), problem.retry_after), ("unavailable", Some(5)));
+        assert_eq!(problem.body.detail, "Too many sign in; try again.");
+        // What a part says of itself is not for everybody.
+        let problem = Problem::from(away());
+        assert_eq!((problem.code(), problem.retry_after), ("unavailable", Some(5)));
+        assert!(problem.body.detail.starts_with("A part of the platform"), "{problem:?}");
     }
 }

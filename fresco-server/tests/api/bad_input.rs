@@ -134,6 +134,55 @@ async fn values_of_another_type() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
+async fn what_is_wrong_with_a_body_is_named() {
+    let world = World::new().await;
+    let person = world.person().await;
+    let statuses = "pending, provisioning, active, stopped, error, destroying, destroyed";
+    let status = format!("status must be one of {statuses}");
+    let long = "x".repeat(1000);
+    let wizard = |data| json!({ "sessionId": "x", "step": 1, "data": data });
+    let create = |field: &str, value| json!({ "subdomain": "good-name", field: value });
+    for (call, body, field, words) in [
+        ("auth.signIn", json!({}), "email", "email is missing"),
+        ("auth.signIn", json!({ "email": null }), "email", "email is missing"),
+        ("auth.signIn", json!({ "email": 12_345 }), "email", "email must be a string"),
+        ("auth.signIn", json!({ "email": "a@b.org" }), "password", "password is missing"),
+        ("auth.signIn", json!([]), "", "it must be an object"),
+        ("auth.signOut", json!({ "x": 1 }), "x", "x is no field of this call"),
+        ("auth.signOut", json!({ &long: 1 }), &long[..128], "is no field of this call"),
+        ("tenants.list", json!({ "status": "ACTIVE" }), "status", &status),
+        ("tenants.list", json!({ "status": true }), "status", &status),
+        ("tenants.list", json!({ "page": -1 }), "page", "page must be a whole number up to"),
+        ("tenants.list", json!({ "page": 1.5 }), "page", "page must be a whole number up to"),
+        ("tenants.list", json!({ "page": "1" }), "page", "page must be a whole number up to"),
+        ("tenants.list", json!({ "page": u64::MAX }), "page", "page must be a whole number up to"),
+        ("tenants.get", json!({ "tenantId": "x" }), "tenantId", "tenantId must be a UUID"),
+        ("tenants.getLogs", json!({ "tenantId": nobody(), "since": "now" }), "since", "a time"),
+        ("tenants.create", create("limits", json!([])), "limits", "limits must be an object"),
+        ("tenants.create", create("limits", json!({ "cpus": "1" })), "limits.cpus", "a number"),
+        ("tenants.create", create("limits", json!({ "cpu": 1 })), "limits.cpu", "is no field"),
+        ("tenants.create", create("environment", json!({ "A": 1 })), "environment.A", "a string"),
+        ("wizard.updateSession", wizard(json!(null)), "data", "data is missing"),
+        ("wizard.updateSession", wizard(json!({ "useCase": "x" })), "data.useCase", "one of study"),
+        (
+            "wizard.updateSession",
+            wizard(json!({ "termsAccepted": "yes" })),
+            "data.termsAccepted",
+            "data.termsAccepted must be true or false",
+        ),
+        ("wizard.updateSession", json!({ "sessionId": "x", "step": 256 }), "step", "up to 255"),
+    ] {
+        let answer = person.call(call, body.clone()).await;
+        assert_eq!(answer.problem(400), "invalid_request", "{call} {body}");
+        assert_eq!(answer.body["field"].as_str().unwrap_or_default(), field, "{call} {body}");
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{call} {body}: {detail}");
+        assert!(detail.len() < 300 && !detail.contains("12345"), "{detail}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
 async fn whoever_is_not_signed_in_learns_nothing() {
     let world = World::new().await;
     let owner = world.person().await;
@@ -203,14 +252,43 @@ async fn addresses_and_methods_that_are_none() {
         let request = world.client.post(path).content_type(json).body("{}");
         assert_eq!(refused(path, request).await.problem(404), "not_found");
     }
-    assert_eq!(refused("no text", world.client.get("/%ff")).await.problem(400), "invalid_request");
-    let request = world.client.get("/api/tenants.list");
-    assert_eq!(refused("get", request).await.problem(405), "method_not_allowed");
-    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
-        let request = world.client.request(method, "/api/tenants.list");
-        let request = request.content_type(json).body("{}");
-        assert_eq!(refused("method", request).await.problem(405), "method_not_allowed");
+    let answer = refused("no text", world.client.get("/%ff")).await;
+    assert_eq!(answer.problem(400), "invalid_request");
+    assert!(answer.body["detail"].as_str().unwrap().contains("not UTF-8"), "{answer:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn each_address_says_which_methods_it_answers() {
+    let world = World::new().await;
+    let mut addresses = vec![];
+    for call in calls() {
+        addresses.push((format!("/api/{call}"), "POST"));
     }
-    let request = world.client.post("/health").content_type(json).body("{}");
-    assert_eq!(refused("post", request).await.problem(405), "method_not_allowed");
+    let pages = ["/", "/health", "/openapi.json", "/docs", "/docs/", "/docs/oauth-receiver.html"];
+    let streams = ["/api/tenants/x/logs", "/api/operations/x/events"];
+    addresses.extend(pages.into_iter().chain(streams).map(|path| (path.into(), "GET, HEAD")));
+    let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "X"];
+    for (path, allowed) in addresses {
+        for method in all {
+            // With the header that the type of a body is told by, and without.
+            for kind in [None, Some("application/json")] {
+                let name: Method = method.parse().unwrap();
+                let mut request = world.client.request(name, &path);
+                if let Some(kind) = kind {
+                    request = request.content_type(kind).body("{}");
+                }
+                let response = request.send().await;
+                let allow = response.0.header("allow").map(str::to_owned);
+                let answer = Answer::of(response).await;
+                if allowed.contains(method) {
+                    assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+                    assert_ne!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
+                    continue;
+                }
+                assert_eq!(answer.problem(405), "method_not_allowed", "{method} {path}");
+                assert_eq!(allow.as_deref(), Some(allowed), "{method} {path}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What may be chosen for a tenant, and what a repeated request does.
 
-use poem::http::StatusCode;
+use poem::http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::world::{Answer, Person, World};
@@ -30,6 +30,19 @@ async fn a_repeated_request_is_done_once() {
     for key in ["", "a b", &"x".repeat(256)] {
         let answer = keyed(&person, key, json!({ "subdomain": "third-one" })).await;
         assert_eq!(answer.problem(422), "invalid", "{key}");
+    }
+    // One that can't be read is not taken for none, nor one of two for both.
+    let body = json!({ "subdomain": "third-one" });
+    let request = || person.post("tenants.create").body_json(&body);
+    let bytes = |bytes| HeaderValue::from_bytes(bytes).unwrap();
+    for (what, request) in [
+        ("no ASCII", request().header("idempotency-key", bytes("schlüssel".as_bytes()))),
+        ("no UTF-8", request().header("idempotency-key", bytes(b"\xff"))),
+        ("two", request().header("idempotency-key", "a").header("idempotency-key", "b")),
+        ("twice", request().header("idempotency-key", "a").header("idempotency-key", "a")),
+    ] {
+        let answer = Answer::of(request.send().await).await;
+        assert_eq!(answer.wrong_field(), "Idempotency-Key", "{what}");
     }
     // A key is a person's own.
     let stranger = world.person().await;
@@ -96,6 +109,8 @@ async fn what_may_not_be_chosen_is_named() {
             body[name] = value.into();
             let answer = person.call(call, body).await;
             assert_eq!(answer.wrong_field(), field, "{call} {choice:.200}");
+            let words = answer.body["detail"].as_str().unwrap();
+            assert!(!field.starts_with("limits.") || words.contains(field), "{words}");
             assert!(!answer.body.to_string().contains("secret"), "{answer:?}");
         }
     }

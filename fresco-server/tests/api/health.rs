@@ -91,6 +91,8 @@ async fn the_first_page_leads_on() {
     for link in ["/docs", "/openapi.json", "/health", fresco] {
         assert!(text.contains(&format!("href=\"{link}\"")), "{link}");
     }
+    // There are no pages to sign up or to work with tenants: only the API is promised.
+    assert!(text.contains("through the API") && !text.contains("here"), "{text}");
     // It loads nothing and runs nothing.
     for word in ["<script", "src=", "@import", "url(", "<link"] {
         assert!(!text.contains(word), "{word}");

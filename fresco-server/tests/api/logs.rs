@@ -1,7 +1,8 @@
 //! What a tenant's app wrote.
 
-use fresco_core::LogStream;
-use fresco_core::memory::MemoryApp;
+use fresco_core::fault::{Call, Fault, FaultPlan, wrap};
+use fresco_core::memory::{MemoryApp, MemoryWorld};
+use fresco_core::{Direction, ErrorKind, LogStream, Step};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -105,7 +106,7 @@ async fn a_live_log_begins_with_the_newest_lines_and_says_why_it_ends() {
     assert_eq!((place, name.as_str()), (id_of_ready, "end"));
     assert_eq!(data, json!({ "reason": "The tenant's container does not run." }));
     assert_eq!(live.next().await, None);
-    for place in ["", "x", "1-1"] {
+    for place in ["", "x", "1-1", "99999999999.000000000-0000000000000001"] {
         let answer = person.get(&path).header("last-event-id", place).send().await;
         assert_eq!(Answer::of(answer).await.wrong_field(), "Last-Event-ID", "{place}");
     }
@@ -123,4 +124,35 @@ async fn a_tenant_without_a_container_has_no_log() {
     let live = person.events(&format!("/api/tenants/{id}/logs"), None).await;
     let names: Vec<_> = live.map(|event| parts(event).1).collect().await;
     assert_eq!(names, ["end"]);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn while_a_container_is_replaced_its_log_is_not_there_yet() {
+    let memory = MemoryWorld::new();
+    let kinds = [ErrorKind::NotFound, ErrorKind::Conflict];
+    // Reading comes after the last step that there was.
+    let step = Some((Direction::Forward, Step::Active));
+    let faults = (0..4).map(|nth| {
+        let call = Call { method: "runtime.logs", step, nth };
+        (call, Fault::FailBefore(kinds[nth as usize / 2]))
+    });
+    let plan = FaultPlan::with(faults);
+    let backends = wrap(&memory.backends(), &plan);
+    let world = World::with(memory, backends).await;
+    let person = world.person().await;
+    let id = person.tenant("replaced").await;
+    for kind in kinds {
+        let answers = [
+            person.post("tenants.getLogs").body_json(&json!({ "tenantId": id })).send().await,
+            person.get(&format!("/api/tenants/{id}/logs")).send().await,
+        ];
+        for answer in answers {
+            let later = answer.0.header("retry-after").map(str::to_owned);
+            let answer = Answer::of(answer).await;
+            assert_eq!(later.as_deref(), Some("5"), "{kind}: {answer:?}");
+            assert_eq!(answer.problem(503), "unavailable", "{kind}: {answer:?}");
+        }
+    }
+    assert_eq!(texts(&logs(&person, json!({ "tenantId": id })).await), [READY]);
 }

@@ -5,5 +5,6 @@
 mod support;
 
 mod auth;
+mod crowd;
 mod deploy;
 mod refusals;

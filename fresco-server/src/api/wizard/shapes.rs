@@ -20,7 +20,6 @@ const LONGEST_TEXT: usize = 1000;
 #[oai(deny_unknown_fields)]
 pub(super) struct SubdomainQuestion {
     /// The subdomain, as it was typed.
-    #[oai(validator(max_length = 256))]
     pub(super) subdomain: Text,
 }
 

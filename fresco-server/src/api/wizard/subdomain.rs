@@ -3,18 +3,24 @@
 use fresco_core::{Orchestrator, Subdomain, SubdomainError, TenantId, TenantQuery};
 
 use super::shapes::{Reason, SubdomainAnswer};
+use crate::api::choice;
 use crate::http::problem::Problem;
 
+/// Characters of a text that is looked at.
+const LONGEST: usize = 256;
 /// Suggestions at most.
 const SUGGESTIONS: usize = 5;
 /// Characters of a text that a suggestion keeps: what is added to them fits.
 const KEPT: usize = 48;
 
-/// Whether this can be had, why not, and what can.
+/// Whether this can be had, why not, and what can. What nobody can have typed as a name is refused.
 pub(super) async fn check(
     orchestrator: &Orchestrator,
     text: String,
 ) -> Result<SubdomainAnswer, Problem> {
+    if text.chars().count() > LONGEST {
+        choice::subdomain(&text)?;
+    }
     let reason = match text.parse::<Subdomain>() {
         Ok(name) if holder(orchestrator, &name).await?.is_none() => {
             return Ok(SubdomainAnswer {

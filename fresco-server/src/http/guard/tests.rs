@@ -21,7 +21,7 @@ fn guarded(settings: &[(&str, &str)]) -> TestClient<impl Endpoint> {
     let length = make(|mut request: Request| async move {
         Ok::<_, poem::Error>(request.take_body().into_bytes().await?.len().to_string())
     });
-    TestClient::new(length.with(Guard::new(&config)).around(edge::finish))
+    TestClient::new(length.with(Guard::new(&config, Addresses::default())).around(edge::finish))
 }
 
 fn with<'a, E: Endpoint>(
@@ -126,6 +126,22 @@ async fn pages_of_other_origins_change_nothing() {
 }
 
 #[tokio::test]
+async fn what_says_two_things_is_not_believed() {
+    let (host, own) = (("host", "fresco.example.org"), "https://fresco.example.org");
+    for (name, values) in [
+        ("origin", [own, "https://demo.fresco.example.org"]),
+        ("origin", ["https://demo.fresco.example.org", own]),
+        ("origin", [own, own]),
+        ("sec-fetch-site", ["same-origin", "cross-site"]),
+        ("sec-fetch-site", ["same-origin", "same-origin"]),
+    ] {
+        let headers = [host, (name, values[0]), (name, values[1])];
+        assert_eq!(posted(PRODUCTION, &headers).await, StatusCode::BAD_REQUEST, "{headers:?}");
+        assert_eq!(get(PRODUCTION, "/", &headers).await, StatusCode::BAD_REQUEST, "{headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn in_development_a_page_may_call_by_the_loopback_name_that_it_came_by() {
     let call = |host, origin| async move {
         posted(DEVELOPMENT, &[("host", host), ("origin", origin)]).await
@@ -216,4 +232,53 @@ async fn a_body_that_does_not_come_is_given_up() {
     let request = request.content_type("application/json").body(endless);
     let answer = tokio::time::timeout(Duration::from_secs(60), request.send());
     answer.await.expect("an answer in time").assert_status(StatusCode::REQUEST_TIMEOUT);
+}
+
+/// What a real server answers to these bytes, when the client sends no more.
+async fn raw(bytes: &str) -> String {
+    use poem::listener::{Acceptor, Listener, TcpListener};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.unwrap();
+    let address = acceptor.local_addr()[0].as_socket_addr().copied().unwrap();
+    let config = Config::read(&Values::new(DEVELOPMENT.iter().copied())).unwrap();
+    let echo = make(|_| async { Ok::<_, poem::Error>("fine") });
+    let echo = echo.with(Guard::new(&config, Addresses::of(Vec::new()))).around(edge::finish);
+    let server = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(echo));
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut answer));
+    read.await.expect("an answer in time").unwrap();
+    server.abort();
+    answer
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_told_from_one_that_is_wrong() {
+    let head = "POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n");
+    let whole = format!("{head}content-length: 2\r\nconnection: close\r\n\r\n{{}}");
+    let good = raw(&whole).await;
+    assert!(good.starts_with("HTTP/1.1 200 "), "{good}");
+    let trailers: String = (0..2000).map(|n| format!("x-{n}: 1\r\n")).collect();
+    for (bytes, words) in [
+        (format!("{head}content-length: 9\r\n\r\n{{}}"), "ended before it was complete"),
+        (format!("{chunked}5\r\n{{}}"), "ended before it was complete"),
+        (format!("{chunked}xyz\r\n{{}}\r\n"), "its chunks or trailers"),
+        (format!("{chunked}2\r\n{{}}\r\n0\r\n{trailers}\r\n"), "its chunks or trailers"),
+    ] {
+        let answer = raw(&bytes).await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(words), "{words}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn methods_that_are_odd_are_refused_like_others() {
+    for method in ["TRACE", "CONNECT", "DELETE", "OPTIONS", "BREW"] {
+        let answer = raw(&format!("{method} / HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{method}: {answer}");
+        assert!(answer.contains("\r\nallow: GET, HEAD\r\n"), "{method}: {answer}");
+    }
 }
