@@ -221,6 +221,14 @@ impl Values {
         Self::from(Source::Flag, values)
     }
 
+    /// What the environment gives.
+    #[must_use]
+    pub fn environment<K: Into<String>, V: Into<String>>(
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        Self::from(Source::Environment, values)
+    }
+
     fn from<K: Into<String>, V: Into<String>>(
         source: Source,
         values: impl IntoIterator<Item = (K, V)>,
