@@ -222,8 +222,8 @@ impl Values {
     }
 
     /// What the environment gives.
-    #[must_use]
-    pub fn environment<K: Into<String>, V: Into<String>>(
+    #[cfg(test)]
+    pub(crate) fn environment<K: Into<String>, V: Into<String>>(
         values: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         Self::from(Source::Environment, values)

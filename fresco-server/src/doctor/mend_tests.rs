@@ -65,9 +65,6 @@ fn the_command_mends_whatever_the_file_looks_like() {
 #[test]
 fn what_the_environment_or_an_option_says_is_changed_there() {
     let folder = Folder::new();
-    let mut values = Values::default();
-    values.fill_from_process(&folder.0).unwrap();
-    assert!(!matches!(values.source(find("PORT").unwrap()), Some(Source::File)));
     let from_environment = Values::environment([("PORT", "1"), ("AUTH_SECRET", "x")]);
     let mend = set("PORT", 3001).command(&from_environment, Some("PORT=2"));
     assert_eq!(mend, "export PORT=3001");

@@ -116,9 +116,14 @@ impl Place {
 
     /// Whether it is the server that `dev/stack` brings up where no setting says otherwise.
     pub(super) fn is_dev_stack(&self) -> bool {
+        self.is_usual() && has_dev_stack()
+    }
+
+    /// Whether it is where the default of `DATABASE_URL` leads.
+    fn is_usual(&self) -> bool {
         let usual = (self.role.as_str(), self.database.as_str(), self.port);
         let ours = usual == ("fresco_platform_app", "fresco_platform", 5432);
-        !self.production && self.is_here() && ours && has_dev_stack()
+        !self.production && self.is_here() && ours
     }
 
     /// Starts the server, where it is known how.
@@ -157,6 +162,18 @@ mod tests {
         assert_eq!(quote("$(id)"), "'$(id)'");
         assert_eq!(ident("fresco_platform"), "fresco_platform");
         assert_eq!(ident("My\"db"), "\"My\"\"db\"");
+    }
+
+    #[test]
+    fn only_the_default_leads_to_the_servers_of_a_developers_machine() {
+        let default = crate::settings::find("DATABASE_URL").unwrap().default.unwrap();
+        assert!(Place::of(default, false).unwrap().is_usual());
+        assert!(!Place::of(default, true).unwrap().is_usual());
+        for (from, to) in [(":5432", ":5433"), ("@localhost", "@db"), ("_app:", "_x:")] {
+            let other = default.replacen(from, to, 1);
+            assert_ne!(other, default);
+            assert!(!Place::of(&other, false).unwrap().is_usual(), "{other}");
+        }
     }
 
     #[test]

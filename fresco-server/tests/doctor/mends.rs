@@ -66,6 +66,8 @@ fn an_address_that_is_not_here_is_no_port_to_free() {
     let (code, text) = sh(&folder, "\"$PROGRAM\"", &[("LISTEN_ADDRESS", "192.0.2.1")]);
     assert_eq!(code, Some(1));
     assert!(text.contains("LISTEN_ADDRESS") && !text.contains("Stop what uses"), "{text}");
+    let (_, text) = sh(&folder, "\"$PROGRAM\" doctor", &[("LISTEN_ADDRESS", "192.0.2.1")]);
+    assert_eq!(mend(&text, "LISTEN_ADDRESS"), "export LISTEN_ADDRESS=127.0.0.1");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let (code, text) = sh(&folder, "\"$PROGRAM\"", &[("PORT", &port)]);
