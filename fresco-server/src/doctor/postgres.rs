@@ -114,6 +114,12 @@ impl Server<'_> {
                             .mend(show_listener(*port))
                             .mend(fill(setting, place.pattern()))
                     }
+                    _ if said.is_empty() => {
+                        let seen = format!(
+                            "{silent}: it is not running, or {setting} names another place"
+                        );
+                        started_or_renamed(wrong(seen), setting, place)
+                    }
                     _ => started_or_renamed(wrong(silent), setting, place),
                 }
             }

@@ -144,6 +144,10 @@ fn start(config: &Config) -> String {
             Some(port) if name == traefik.probe_entrypoint => {
                 entry(name, format!("{}:{port}", traefik.probe.ip()));
             }
+            // A developer's machine serves nobody else.
+            Some(port) if !config.is_production() => {
+                entry(name, format!("{}:{port}", traefik.http.ip()));
+            }
             Some(port) => entry(name, format!(":{port}")),
             None => entry(name, format!(":{}", traefik.https_port)),
         }
