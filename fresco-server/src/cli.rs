@@ -40,7 +40,7 @@ fn values(flags: &ArgMatches) -> Values {
     let given = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(|setting| {
         Some((setting.name, flags.get_one::<String>(setting.name)?.as_str()))
     });
-    Values::new(given)
+    Values::flags(given)
 }
 
 fn command() -> Command {

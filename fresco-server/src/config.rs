@@ -1,5 +1,6 @@
 //! The configuration: every setting read once, checked, and all that is wrong told at once.
 
+mod addresses;
 mod reader;
 mod tenants;
 
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use fresco_core::{Guarantee, Hostname};
 use secrecy::SecretString;
-use url::Url;
 
 use crate::origin::Origin;
 use crate::policy::TenantPolicy;
@@ -131,12 +131,12 @@ impl Reader<'_> {
             Some(_) => self.postgres_url("TENANT_DATABASE_ADMIN_URL"),
             None => database_url.clone(),
         };
-        let port = self.parse::<u16>("PORT", "a port, 1 to 65535").filter(|port| *port != 0);
+        let port = self.port("PORT");
         let address = self.parse::<IpAddr>("LISTEN_ADDRESS", "an IP address such as 127.0.0.1");
         let tenant_database_host = self.tenant_database_host(admin_url.as_ref());
         let public_url = self.public_url(port);
         let production = public_url.as_ref().is_some_and(Origin::is_https);
-        let cors_origin = self.cors_origin();
+        let cors_origin = self.cors_origin(production);
         let tenants = self.tenants();
         let room = self.room();
         let base_domain = self.parse::<Hostname>("BASE_DOMAIN", "a domain such as example.org");
@@ -148,9 +148,8 @@ impl Reader<'_> {
         let allow_unenforced = self.allow_unenforced();
         let log = self.log();
         let log_json = self.one_of("LOG_FORMAT", &[("text", false), ("json", true)]);
-        let docker_host = self.text("DOCKER_HOST");
+        let docker_host = self.docker_host();
         let docker_network = self.text("DOCKER_NETWORK");
-        self.check("PORT", port.is_some(), "must be a port, 1 to 65535");
         let sane = lease.is_none_or(|n| (3..=3600).contains(&n));
         self.check("LEASE_SECONDS", sane, "must be 3 to 3600");
         self.check("WORKERS", workers.is_none_or(|n| (1..=64).contains(&n)), "must be 1 to 64");
@@ -183,64 +182,10 @@ impl Reader<'_> {
         })
     }
 
-    /// The value may hold a password, so it is never quoted.
-    fn postgres_url(&mut self, name: &'static str) -> Option<SecretString> {
-        let text = self.text(name)?;
-        let url = Url::parse(&text).ok().filter(|url| {
-            matches!(url.scheme(), "postgres" | "postgresql")
-                && url.has_host()
-                && !url.username().is_empty()
-        });
-        self.check(
-            name,
-            url.is_some(),
-            "must look like postgresql://role:password@host:5432/database, with special characters of the password in percent-encoding",
-        );
-        url.map(|_| SecretString::from(text))
-    }
-
-    fn tenant_database_host(
-        &mut self,
-        admin_url: Option<&SecretString>,
-    ) -> Option<(Option<String>, u16)> {
-        use secrecy::ExposeSecret;
-        let port = admin_url.and_then(|url| Url::parse(url.expose_secret()).ok()?.port());
-        let port = port.unwrap_or(5432);
-        let Some(text) = self.text("TENANT_DATABASE_HOST") else { return Some((None, port)) };
-        // An address of version 6 stands in brackets when a port follows.
-        let url = Url::parse(&format!("tcp://{text}")).ok();
-        let bare = text.parse::<IpAddr>().ok().map(|address| (address.to_string(), port));
-        let pair = bare.or_else(|| {
-            let url =
-                url.filter(|url| matches!(url.path(), "" | "/") && url.username().is_empty())?;
-            let host = url.host_str().filter(|host| !host.is_empty())?;
-            Some((host.trim_matches(['[', ']']).to_owned(), url.port().unwrap_or(port)))
-        });
-        self.check(
-            "TENANT_DATABASE_HOST",
-            pair.is_some(),
-            &format!("must be a host or host:port, but is `{text}`"),
-        );
-        pair.map(|(host, port)| (Some(host), port))
-    }
-
-    fn public_url(&mut self, port: Option<u16>) -> Option<Origin> {
-        let text =
-            self.text("PUBLIC_URL").or_else(|| Some(format!("http://localhost:{}", port?)))?;
-        let origin = text.parse().ok();
-        self.check(
-            "PUBLIC_URL",
-            origin.is_some(),
-            &format!(
-                "must be http:// or https://, a host, perhaps a port, and no path, but is `{text}`"
-            ),
-        );
-        origin
-    }
-
-    fn cors_origin(&mut self) -> Option<Option<Origin>> {
+    fn cors_origin(&mut self, production: bool) -> Option<Option<Origin>> {
         let text = self.text("CORS_ORIGIN")?;
-        if text == "none" {
+        // The default is a developer's own machine: nothing there may act for people in production.
+        if text == "none" || production && !self.is_set("CORS_ORIGIN") {
             return Some(None);
         }
         let origin = text.parse().ok();
@@ -260,14 +205,13 @@ impl Reader<'_> {
             None => Some(production),
         };
         let host = self.parse::<IpAddr>("TRAEFIK_HOST", "an IP address such as 127.0.0.1");
-        let mut port = |name| self.parse::<u16>(name, "a port, 1 to 65535");
         let [http, https_port, dashboard, probe] = [
             "TRAEFIK_HTTP_PORT",
             "TRAEFIK_HTTPS_PORT",
             "TRAEFIK_DASHBOARD_PORT",
             "TRAEFIK_PROBE_PORT",
         ]
-        .map(&mut port);
+        .map(|name| self.port(name));
         let tls_upstream = self.one_of("TRAEFIK_TLS", &[("traefik", false), ("upstream", true)]);
         let at = |port: Option<u16>| Some(SocketAddr::new(host?, port?));
         let (entrypoint, cert_resolver) =

@@ -38,7 +38,9 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let mut out = io::stdout();
             let colours = out.is_terminal();
             // Who reads the answer has gone: nobody is left to tell.
-            return doctor::run(&config, &mut out, colours).await.unwrap_or(ExitCode::FAILURE);
+            return doctor::run(&config, &values, &mut out, colours)
+                .await
+                .unwrap_or(ExitCode::FAILURE);
         }
         Task::Migrate => {
             logging::start(&config);

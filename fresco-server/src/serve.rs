@@ -31,10 +31,21 @@ pub enum ServeError {
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen(address, error) => write!(
-                f,
-                "can't listen on {address}: {error}. Stop what uses that port (fresco-server doctor names it), or choose another with PORT"
-            ),
+            Self::Listen(address, error) => {
+                let mend = match error.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        "Stop what uses that port (fresco-server doctor names it), or choose another with PORT"
+                    }
+                    io::ErrorKind::AddrNotAvailable => {
+                        "This machine does not have that address: choose one of its own with LISTEN_ADDRESS"
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "Ports below 1024 are root's: choose another with PORT"
+                    }
+                    _ => "Choose another address with LISTEN_ADDRESS and PORT",
+                };
+                write!(f, "can't listen on {address}: {error}. {mend}")
+            }
             Self::Part(error) => {
                 write!(f, "{}. `fresco-server doctor` looks at every part", error.chain())
             }

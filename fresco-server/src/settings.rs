@@ -15,12 +15,14 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// Secrets have no flag: the machine's list of processes shows flags to everybody.
     pub secret: bool,
+    /// Whether an empty value is wrong. Else it is none, so that the default holds.
+    pub filled: bool,
     /// What it does, in one sentence.
     pub help: &'static str,
 }
 
 const fn setting(name: &'static str, default: Option<&'static str>, help: &'static str) -> Setting {
-    Setting { name, aliases: &[], default, secret: false, help }
+    Setting { name, aliases: &[], default, secret: false, filled: false, help }
 }
 
 impl Setting {
@@ -29,9 +31,18 @@ impl Setting {
         self
     }
 
+    const fn filled(mut self) -> Self {
+        self.filled = true;
+        self
+    }
+
     const fn also(mut self, aliases: &'static [&'static str]) -> Self {
         self.aliases = aliases;
         self
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 
     /// The name of its flag, without the two hyphens.
@@ -51,13 +62,15 @@ pub const SETTINGS: &[Setting] = &[
         Some("postgresql://fresco_platform_app:localdev@localhost:5432/fresco_platform"),
         "The platform's own PostgreSQL database",
     )
-    .secret(),
+    .secret()
+    .filled(),
     setting(
         "TENANT_DATABASE_ADMIN_URL",
         None,
         "The PostgreSQL server of the tenants' data, with a role that has CREATEROLE and CREATEDB; default: DATABASE_URL",
     )
-    .secret(),
+    .secret()
+    .filled(),
     setting(
         "TENANT_DATABASE_HOST",
         None,
@@ -74,11 +87,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "The platform's own address, as browsers see it; https in it means production; default: http://localhost:PORT",
     )
-    .also(&["AUTH_URL", "NEXT_PUBLIC_APP_URL"]),
+    .also(&["AUTH_URL", "NEXT_PUBLIC_APP_URL"])
+    .filled(),
     setting(
         "CORS_ORIGIN",
         Some("http://localhost:3001"),
-        "The one other web origin whose pages may call the API; `none` for no other",
+        "The one other web origin whose pages may call the API; `none` for no other; default in production: none",
     ),
     setting(
         "DOCKER_HOST",
@@ -173,7 +187,8 @@ pub const SETTINGS: &[Setting] = &[
         Some(PLACEHOLDER_SECRET),
         "The root of the keys under which sessions are stored; 32 characters or more, and secret",
     )
-    .secret(),
+    .secret()
+    .filled(),
     setting(
         "MIGRATE",
         Some("true"),
@@ -200,16 +215,51 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
+/// Where a value comes from: the first of these that has one holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// The process's environment.
+    Environment,
+    /// A file.
+    File,
+}
+
 /// What was set, by name. Later sources fill only what is absent.
 #[derive(Clone, Debug, Default)]
-pub struct Values(BTreeMap<String, String>);
+pub struct Values(BTreeMap<String, (String, Source)>);
 
 impl Values {
-    /// These values, and no others.
+    /// These values, and no others, as a file would give them.
     #[must_use]
     pub fn new<K: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self::from(Source::File, values)
+    }
+
+    /// What the command line gives.
+    #[must_use]
+    pub fn flags<K: Into<String>, V: Into<String>>(
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        Self::from(Source::Flag, values)
+    }
+
+    /// What the environment gives.
+    #[cfg(test)]
+    pub(crate) fn environment<K: Into<String>, V: Into<String>>(
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        Self::from(Source::Environment, values)
+    }
+
+    fn from<K: Into<String>, V: Into<String>>(
+        source: Source,
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         let mut new = Self::default();
-        new.fill(values.into_iter().map(|(name, value)| (name.into(), value.into())));
+        new.fill(source, values.into_iter().map(|(name, value)| (name.into(), value.into())));
         new
     }
 
@@ -219,9 +269,11 @@ impl Values {
     /// When the file can't be read; in words, without its content.
     pub fn fill_from_process(&mut self, folder: &Path) -> Result<(), String> {
         // A variable that is no text can't be one of ours.
-        self.fill(std::env::vars_os().filter_map(|(name, value)| {
+        let all = std::env::vars_os();
+        let text = all.filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
-        }));
+        });
+        self.fill(Source::Environment, text);
         let path = folder.join(".env");
         if path.is_file() { self.fill_from_file(&path) } else { Ok(()) }
     }
@@ -242,15 +294,21 @@ impl Values {
             })?;
             pairs.insert(name, value);
         }
-        self.fill(pairs);
+        self.fill(Source::File, pairs);
         Ok(())
     }
 
-    /// A blank value is none, as in a line `NAME=`.
-    fn fill(&mut self, values: impl IntoIterator<Item = (String, String)>) {
+    /// A blank value is none, as in a line `NAME=`; where that would hide a mistake it is kept, to
+    /// be refused.
+    fn fill(&mut self, source: Source, values: impl IntoIterator<Item = (String, String)>) {
+        let filled = |name: &str| {
+            let mut filled = SETTINGS.iter().filter(|setting| setting.filled);
+            filled.any(|setting| setting.names().any(|own| own == name))
+        };
         for (name, value) in values {
-            if !value.trim().is_empty() {
-                self.0.entry(name).or_insert_with(|| value.trim().to_owned());
+            let value = value.trim();
+            if !value.is_empty() || filled(&name) {
+                self.0.entry(name).or_insert_with(|| (value.to_owned(), source));
             }
         }
     }
@@ -264,15 +322,37 @@ impl Values {
     /// The value of a setting, if it was set.
     #[must_use]
     pub fn set(&self, setting: &Setting) -> Option<&str> {
-        let names = std::iter::once(&setting.name).chain(setting.aliases);
-        names.into_iter().find_map(|name| self.0.get(*name)).map(String::as_str)
+        self.found(setting).map(|(_, value, _)| value).filter(|value| !value.is_empty())
+    }
+
+    /// Where that value comes from.
+    #[must_use]
+    pub fn source(&self, setting: &Setting) -> Option<Source> {
+        self.found(setting).map(|(_, _, source)| source)
+    }
+
+    /// The name under which a setting that has to have a value was set to nothing.
+    #[must_use]
+    pub fn blank(&self, setting: &Setting) -> Option<&'static str> {
+        self.found(setting).filter(|(_, value, _)| value.is_empty()).map(|(name, ..)| name)
+    }
+
+    fn found(&self, setting: &Setting) -> Option<(&'static str, &str, Source)> {
+        setting.names().find_map(|name| {
+            let (value, source) = self.0.get(name)?;
+            Some((name, value.as_str(), *source))
+        })
     }
 }
 
 /// The file `.env.example`: every setting with what it does and its default.
 #[must_use]
 pub fn example() -> String {
-    let mut text = "# Every setting of fresco-server, with its default. Copy this file to .env and uncomment what you\n# change. The real environment and command-line options win over it.\n".to_owned();
+    let filled = SETTINGS.iter().filter(|setting| setting.filled).map(|setting| setting.name);
+    let filled = filled.collect::<Vec<_>>().join(", ");
+    let mut text = format!(
+        "# Every setting of fresco-server, with its default. Copy this file to .env and uncomment what you\n# change. The real environment and command-line options win over it. An empty value is as none, so that\n# the default holds, save for these, where it is refused:\n# {filled}\n"
+    );
     for setting in SETTINGS {
         let value = setting.default.unwrap_or("");
         let also = match setting.aliases {

@@ -39,6 +39,17 @@ fn the_last_line_of_a_name_holds_and_what_was_set_before_wins() {
 }
 
 #[test]
+fn an_empty_value_of_a_url_is_kept_to_be_refused() {
+    let (values, read) = file("PUBLIC_URL=http://localhost:1\nPUBLIC_URL=\nAUTH_URL=http://x\n");
+    read.unwrap();
+    let setting = find("PUBLIC_URL").unwrap();
+    assert_eq!((values.set(setting), values.blank(setting)), (None, Some("PUBLIC_URL")));
+    let head = example();
+    let (head, _) = head.split_once("\n\n").unwrap();
+    assert!(head.contains("An empty value is as none") && head.contains("PUBLIC_URL"), "{head}");
+}
+
+#[test]
 fn a_line_that_cannot_be_read_is_named_and_not_quoted() {
     let (_, read) = file("PORT=1\nAUTH_SECRET='hunter2\n");
     let problem = read.unwrap_err();

@@ -30,6 +30,12 @@ pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> 
             .with("server", server)
             .with("version", row.get::<_, &str>(1)));
     }
+    if version < 160_000 {
+        tracing::warn!(
+            version = row.get::<_, &str>(1),
+            "with this PostgreSQL a role with CREATEROLE can get all rights on the server; production needs 16 or newer"
+        );
+    }
     let (superuser, roles, databases): (bool, bool, bool) = (row.get(2), row.get(3), row.get(4));
     if superuser {
         tracing::warn!(

@@ -1,6 +1,7 @@
 //! Reads settings one by one and collects what is wrong.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use crate::policy::LimitRange;
@@ -21,7 +22,17 @@ impl<'a> Reader<'a> {
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         self.read.insert(name);
         // A name that is no setting is found by the test that reads them all.
-        find(name).and_then(|setting| self.values.get(setting)).map(str::to_owned)
+        let setting = find(name)?;
+        if let Some(name) = self.values.blank(setting) {
+            self.wrong(name, "is empty: give it a value, or remove it");
+            return None;
+        }
+        self.values.get(setting).map(str::to_owned)
+    }
+
+    /// Whether it was set, to whatever.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        find(name).is_some_and(|setting| self.values.set(setting).is_some())
     }
 
     pub(super) fn wrong(&mut self, name: &str, what: &str) {
@@ -54,6 +65,10 @@ impl<'a> Reader<'a> {
             Some(_) => self.parse(name, kind).map(Some),
             None => Some(None),
         }
+    }
+
+    pub(super) fn port(&mut self, name: &'static str) -> Option<u16> {
+        self.parse::<NonZeroU16>(name, "a port, 1 to 65535").map(NonZeroU16::get)
     }
 
     pub(super) fn one_of<T: Copy>(

@@ -61,6 +61,63 @@ fn https_is_production_which_refuses_what_only_suits_development() {
 }
 
 #[test]
+fn a_port_that_is_none_is_told_once() {
+    for port in ["70000", "0", "http"] {
+        let text = problem(&[("PORT", port)]);
+        assert_eq!(text.matches("PORT").count(), 1, "{text}");
+    }
+    let text = problem(&[("TRAEFIK_HTTP_PORT", "0")]);
+    assert_eq!(text.matches("TRAEFIK_HTTP_PORT must be a port").count(), 1, "{text}");
+}
+
+#[test]
+fn where_docker_is_must_be_an_address_of_docker() {
+    for host in ["/run/d.sock", "unix:///run/d.sock", "tcp://127.0.0.1:2375", "tcp://docker"] {
+        assert_eq!(read(&[("DOCKER_HOST", host)]).unwrap().docker_host, host);
+    }
+    for host in ["ftp://x", "docker.sock", "tcp://", "unix://x", "ssh://host"] {
+        let text = problem(&[("DOCKER_HOST", host), ("LOG", "fresco_core=loud")]);
+        assert!(text.contains("\n  DOCKER_HOST ") && text.contains(host), "{text}");
+        assert!(text.contains("\n  LOG "), "with all the others: {text}");
+    }
+}
+
+#[test]
+fn no_other_origin_may_call_in_production_unless_it_is_named() {
+    let production = [
+        ("PUBLIC_URL", "https://fresco.example.org"),
+        ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("BASE_DOMAIN", "fresco.example.org"),
+    ];
+    assert!(read(&[]).unwrap().cors_origin.is_some());
+    assert!(read(&production).unwrap().cors_origin.is_none());
+    let named = [&production[..], &[("CORS_ORIGIN", "https://apps.example.org")]].concat();
+    let origin = read(&named).unwrap().cors_origin.unwrap();
+    assert_eq!(origin.to_string(), "https://apps.example.org");
+}
+
+#[test]
+fn an_empty_value_is_none_save_where_that_would_hide_a_mistake() {
+    for name in [
+        "DATABASE_URL",
+        "TENANT_DATABASE_ADMIN_URL",
+        "AUTH_SECRET",
+        "PUBLIC_URL",
+        "NEXT_PUBLIC_APP_URL",
+    ] {
+        for value in ["", " "] {
+            let text = problem(&[(name, value)]);
+            let words = format!("\n  {name} is empty: give it a value, or remove it");
+            assert!(text.contains(&words), "{text}");
+            assert_eq!(text.lines().count(), 2, "{text}");
+        }
+    }
+    for setting in SETTINGS.iter().filter(|setting| !setting.filled) {
+        read(&[(setting.name, "")]).unwrap();
+    }
+}
+
+#[test]
 fn aliases_are_other_names() {
     let config = read(&[("NEXT_PUBLIC_APP_URL", "http://localhost:3001")]).unwrap();
     assert_eq!(config.public_url.to_string(), "http://localhost:3001");

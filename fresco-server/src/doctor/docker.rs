@@ -7,7 +7,8 @@ use fresco_core::{Error, ErrorKind, Guarantee, PlatformId, Result};
 use fresco_docker::{DockerConfig, DockerReport, NetworkReport};
 
 use super::finding::{Finding, Level};
-use super::shell::{has_program, quote, set, start_service};
+use super::mend::set;
+use super::shell::{has_program, quote, start_service};
 use super::{Facts, within};
 use crate::config::Config;
 
@@ -139,6 +140,12 @@ fn network(config: &Config, report: &NetworkReport) -> Finding {
             "network",
             format!("there is no network {name} yet; the server makes it when it starts"),
         ),
+        // Docker refuses to remove its own.
+        NetworkReport::Unfit(_) if is_predefined(name) => Finding::wrong(
+            "network",
+            format!("{name} is one of Docker's own networks, which do not keep containers apart: the tenants need another"),
+        )
+        .mend(set("DOCKER_NETWORK", DockerConfig::DEFAULT_NETWORK)),
         NetworkReport::Unfit(error) => {
             let finding = Finding::wrong("network", error.chain());
             match error.kind() {
@@ -148,6 +155,10 @@ fn network(config: &Config, report: &NetworkReport) -> Finding {
         }
         _ => Finding::warning("network", "this program does not know what it found"),
     }
+}
+
+fn is_predefined(network: &str) -> bool {
+    matches!(network, "bridge" | "host" | "none")
 }
 
 #[cfg(test)]
@@ -164,6 +175,22 @@ mod tests {
         assert!(finding.mends.iter().any(|mend| mend.contains("modprobe br_netfilter")));
         assert_eq!(unenforced(&config("memory"), Guarantee::Network).level, Level::Wrong);
         assert_eq!(unenforced(&config("network"), Guarantee::Network).level, Level::Warning);
+    }
+
+    #[test]
+    fn a_network_of_dockers_own_is_replaced_and_another_removed() {
+        let unfit = NetworkReport::Unfit(Error::new(ErrorKind::Conflict, "lets them talk"));
+        for (name, mend) in [
+            ("bridge", "echo DOCKER_NETWORK=fresco-platform-network >>.env"),
+            ("host", "echo DOCKER_NETWORK=fresco-platform-network >>.env"),
+            ("none", "echo DOCKER_NETWORK=fresco-platform-network >>.env"),
+            ("mine", "docker network rm mine"),
+        ] {
+            let config = Config::read(&Values::new([("DOCKER_NETWORK", name)])).unwrap();
+            let finding = network(&config, &unfit);
+            assert_eq!((finding.level, finding.mends.len()), (Level::Wrong, 1));
+            assert!(finding.mends[0].contains(mend), "{:?}", finding.mends);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::error::Error as _;
 
 use fresco_core::Error;
 
+use super::mend::Mend;
+
 /// How good it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
@@ -14,14 +16,14 @@ pub(super) enum Level {
     Wrong,
 }
 
-/// What one check saw, and the commands that mend it.
+/// What one check saw, and what mends it.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) level: Level,
     /// What was looked at, in a word or two.
     pub(super) what: &'static str,
     pub(super) seen: String,
-    pub(super) mends: Vec<String>,
+    pub(super) mends: Vec<Mend>,
 }
 
 impl Finding {
@@ -41,9 +43,9 @@ impl Finding {
         Self::new(Level::Wrong, what, seen)
     }
 
-    /// A command that mends it.
-    pub(super) fn mend(mut self, command: impl Into<String>) -> Self {
-        self.mends.push(command.into());
+    /// A command, or a setting, that mends it.
+    pub(super) fn mend(mut self, mend: impl Into<Mend>) -> Self {
+        self.mends.push(mend.into());
         self
     }
 }

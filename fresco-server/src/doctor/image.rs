@@ -5,7 +5,8 @@ use fresco_docker::ImageReport;
 
 use super::Facts;
 use super::finding::{Finding, cause};
-use super::shell::{quote, set};
+use super::mend::set;
+use super::shell::quote;
 use crate::config::Config;
 
 pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
@@ -38,8 +39,7 @@ fn missing(config: &Config, error: &Error) -> Finding {
         return fetch;
     }
     // A small app that stands in for the real one where no registry answers.
-    let stand_in = set("FRESCO_IMAGE", "fresco-dev/tenant-app:1");
-    fetch.mend(format!("dev/images/build tenant-app && {stand_in}"))
+    fetch.mend("dev/images/build tenant-app").mend(set("FRESCO_IMAGE", "fresco-dev/tenant-app:1"))
 }
 
 fn short(id: &str) -> &str {

@@ -10,6 +10,7 @@ mod finding;
 mod host;
 mod image;
 mod listeners;
+mod mend;
 mod ports;
 mod postgres;
 mod print;
@@ -29,28 +30,38 @@ use fresco_postgres::PostgresReport;
 use secrecy::ExposeSecret;
 
 use crate::config::Config;
+use crate::settings::Values;
 use finding::{Level, Section};
 use host::Machine;
 use listeners::Listeners;
+use mend::Mend;
 
 /// The time that each part has for all its answers.
 const TIME: Duration = Duration::from_secs(12);
 
-/// Looks at everything, and writes what it saw: in colours if they are wanted.
+/// Looks at everything, and writes what it saw: in colours if they are wanted. `values` are those
+/// that the configuration was read from: a mend depends on where a value comes from.
 ///
 /// The exit code is 0 when nothing is wrong, warnings allowed, and 1 otherwise. It ends within half
 /// a minute, whatever hangs.
 ///
 /// # Errors
 /// When `out` can't be written to.
-pub async fn run(config: &Config, out: &mut impl Write, colours: bool) -> io::Result<ExitCode> {
+pub async fn run(
+    config: &Config,
+    values: &Values,
+    out: &mut impl Write,
+    colours: bool,
+) -> io::Result<ExitCode> {
     let kind = if config.is_production() { "production" } else { "development" };
     writeln!(out, "Fresco Platform at {}, set up for {kind}\n", config.public_url)?;
     out.flush()?;
     // On the heap: what waits for all parts at once is large, and a thread may have a small stack.
     let facts = Box::pin(Facts::gather(config)).await;
     let sections = judge(config, &facts);
-    print::write(&sections, out, colours)?;
+    let file = std::fs::read_to_string(".env").ok();
+    let shown = |mend: &Mend| mend.command(values, file.as_deref());
+    print::write(&sections, shown, out, colours)?;
     out.flush()?;
     let mut findings = sections.iter().flat_map(|section| &section.findings);
     let wrong = findings.any(|finding| finding.level == Level::Wrong);

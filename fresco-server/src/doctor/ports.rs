@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use super::Facts;
 use super::finding::Finding;
 use super::listeners::Listener;
-use super::shell::{set, show_listener};
+use super::mend::set;
+use super::shell::show_listener;
 use super::traefik::{own_tls, port_of};
 use crate::config::Config;
 
@@ -59,8 +60,8 @@ fn own(config: &Config, facts: &Facts) -> Finding {
         )
         .mend(set("PORT", facts.listeners.free_port_near(port))),
         (ErrorKind::AddrNotAvailable, _) => {
-            Finding::wrong("PORT", format!("{} is no address of this machine", address.ip()))
-                .mend(set("LISTEN_ADDRESS", "127.0.0.1"))
+            let seen = format!("{} is no address of this machine", address.ip());
+            Finding::wrong("LISTEN_ADDRESS", seen).mend(set("LISTEN_ADDRESS", "127.0.0.1"))
         }
         _ => Finding::wrong("PORT", format!("the server can't listen on {address}: {error}"))
             .mend(show_listener(port)),

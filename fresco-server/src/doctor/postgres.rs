@@ -7,11 +7,16 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Facts;
 use super::finding::{Finding, Level};
 use super::listeners::Listeners;
-use super::shell::{Place, ident, set, show_listener};
+use super::mend::fill;
+use super::shell::{Place, ident, show_listener};
 use crate::config::Config;
 
 /// The versions that the platform's tests run on, and what lies between them.
 const TESTED: std::ops::RangeInclusive<i32> = 15..=18;
+
+/// How to get a newer one.
+const UPGRADE: &str =
+    "; how to take its data to a newer one: https://www.postgresql.org/docs/current/upgrading.html";
 
 pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     let server = Server {
@@ -53,7 +58,8 @@ impl Server<'_> {
     pub(super) fn basics(&self, listeners: &Listeners) -> Vec<Finding> {
         match (self.report, &self.place) {
             (Ok(report), Some(place)) => {
-                vec![login(self.setting, report, place), version(report, place)]
+                let version = version(report.version_number, &report.version, place.production);
+                vec![login(self.setting, report, place), version]
             }
             (Err(error), Some(place)) => vec![self.refused(error, place, listeners)],
             (Ok(_), None) => Vec::new(),
@@ -100,46 +106,59 @@ impl Server<'_> {
             ErrorKind::Unavailable => {
                 // A server that answers has its own words for why it won't talk now.
                 let said = if words.contains("SQLSTATE") { format!(": {words}") } else { String::new() };
-                let here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
                 let taken = listeners.at(([127, 0, 0, 1], *port).into());
                 let silent = format!("PostgreSQL does not answer at {host}:{port} ({setting}){said}");
-                match taken.filter(|_| here && said.is_empty()) {
+                match taken.filter(|_| place.is_here() && said.is_empty()) {
                     Some(owner) if owner.name() != Some("postgres") => {
                         wrong(format!("{silent}; {owner} has that port"))
                             .mend(show_listener(*port))
+                            .mend(fill(setting, place.pattern()))
                     }
-                    _ => wrong(silent).mend(place.start()),
+                    _ if said.is_empty() => {
+                        let seen = format!(
+                            "{silent}: it is not running, or {setting} names another place"
+                        );
+                        started_or_renamed(wrong(seen), setting, place)
+                    }
+                    _ => started_or_renamed(wrong(silent), setting, place),
                 }
             }
             ErrorKind::Invalid | ErrorKind::Unsupported => wrong(format!("{setting}: {words}"))
-                .mend(set(setting, "postgresql://role:password@host:5432/database")),
-            _ => wrong(words).mend(place.start()),
+                .mend(fill(setting, "postgresql://role:password@host:5432/database")),
+            _ => started_or_renamed(wrong(words), setting, place),
         }
     }
 }
 
-fn login(setting: &str, report: &PostgresReport, place: &Place) -> Finding {
+/// Either the server is not running, or the URL leads to where it is not.
+fn started_or_renamed(finding: Finding, setting: &'static str, place: &Place) -> Finding {
+    let finding = match place.start() {
+        Some(start) => finding.mend(start),
+        None => finding,
+    };
+    if place.is_dev_stack() { finding } else { finding.mend(fill(setting, place.pattern())) }
+}
+
+fn login(setting: &'static str, report: &PostgresReport, place: &Place) -> Finding {
     let (role, database) = (&report.role, &report.database);
     let at = format!("{}:{}", place.host, place.port);
     if report.read_only {
         return Finding::wrong("login", format!("{at} is a read-only copy, or still recovering"))
-            .mend(set(setting, format!("postgresql://{role}:password@primary:5432/{database}")));
+            .mend(fill(setting, format!("postgresql://{role}:password@primary:5432/{database}")));
     }
     Finding::ok("login", format!("{role} reaches {database} at {at}"))
 }
 
-fn version(report: &PostgresReport, place: &Place) -> Finding {
-    let major = report.version_number / 10_000;
-    let seen = format!("PostgreSQL {}", report.version);
-    let (level, why) = verdict(major, place.production);
-    let finding = match level {
-        Level::Ok => return Finding::ok("version", seen),
-        _ => Finding::new(level, "version", format!("{seen}: {why}")),
-    };
-    if major > *TESTED.end() {
-        return finding;
+/// No command is right for every way to run PostgreSQL, and its data must go with it.
+fn version(number: i32, words: &str, production: bool) -> Finding {
+    let major = number / 10_000;
+    let seen = format!("PostgreSQL {words}");
+    let (level, why) = verdict(major, production);
+    if level == Level::Ok {
+        return Finding::ok("version", seen);
     }
-    finding.mend("sudo apt-get update && sudo apt-get install postgresql-16")
+    let how = if major > *TESTED.end() { "" } else { UPGRADE };
+    Finding::new(level, "version", format!("{seen}: {why}{how}"))
 }
 
 /// What a major version is good for.
@@ -170,6 +189,9 @@ mod tests {
         ] {
             assert_eq!(verdict(major, false).0, development, "{major}");
             assert_eq!(verdict(major, true).0, production, "{major}");
+            let finding = version(major * 10_000 + 4, "as it says", true);
+            assert!(finding.mends.is_empty(), "none fits every way to run it: {finding:?}");
+            assert_eq!(finding.seen.contains("/upgrading.html"), major < 16, "{finding:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::finding::{Level, Section};
+use super::mend::Mend;
 
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -25,8 +26,13 @@ impl Level {
     }
 }
 
-/// Writes all sections, aligned, and what they come to.
-pub(super) fn write(sections: &[Section], out: &mut impl Write, colours: bool) -> io::Result<()> {
+/// Writes all sections, aligned, with their mends as `shown`, and what they come to.
+pub(super) fn write(
+    sections: &[Section],
+    shown: impl Fn(&Mend) -> String,
+    out: &mut impl Write,
+    colours: bool,
+) -> io::Result<()> {
     let paint = |code: &'static str| if colours { code } else { "" };
     let (bold, reset) = (paint(BOLD), paint(RESET));
     let all = || sections.iter().flat_map(|section| &section.findings);
@@ -42,7 +48,7 @@ pub(super) fn write(sections: &[Section], out: &mut impl Write, colours: bool) -
                     out,
                     "{:>indent$}{bold}$ {}{reset}",
                     "",
-                    plain(mend),
+                    plain(&shown(mend)),
                     indent = width + 13
                 )?;
             }
@@ -82,10 +88,12 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::doctor::finding::Finding;
+    use crate::settings::Values;
 
     fn written(findings: Vec<Finding>, colours: bool) -> String {
         let mut out = Vec::new();
-        write(&[Section { title: "Docker", findings }], &mut out, colours).unwrap();
+        let shown = |mend: &Mend| mend.command(&Values::default(), None);
+        write(&[Section { title: "Docker", findings }], shown, &mut out, colours).unwrap();
         String::from_utf8(out).unwrap()
     }
 

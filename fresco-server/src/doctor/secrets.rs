@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::finding::{Finding, Level};
-use super::shell::set_secret;
+use super::mend::Mend;
 use crate::config::Config;
 use crate::settings::PLACEHOLDER_SECRET;
 
@@ -34,7 +34,7 @@ fn auth(config: &Config) -> Finding {
     }
     // In production the configuration refuses it.
     let seen = "is the documented placeholder, which everybody knows: well enough on your own machine alone";
-    Finding::warning("AUTH_SECRET", seen).mend(set_secret("AUTH_SECRET"))
+    Finding::warning("AUTH_SECRET", seen).mend(Mend::Secret("AUTH_SECRET"))
 }
 
 fn is_known(url: &SecretString) -> bool {

@@ -1,13 +1,16 @@
 //! Commands that are shown to people, to be pasted into a shell.
 
-use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use tokio_postgres::config::Host;
 
 /// Brings up PostgreSQL, Traefik and the network of a development machine.
 pub(super) const DEV_STACK: &str = "dev/stack up";
+
+/// Whether this is a copy of the repository, where `dev/stack` is.
+pub(super) fn has_dev_stack() -> bool {
+    Path::new("dev/stack").is_file()
+}
 
 /// A word for the shell, in quotes where it needs them.
 pub(super) fn quote(word: &str) -> String {
@@ -26,26 +29,6 @@ pub(super) fn ident(name: &str) -> String {
         return name.to_owned();
     }
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Writes a setting into `.env`, in place of the value that may be there.
-pub(super) fn set(name: &str, value: impl fmt::Display) -> String {
-    write_line(&dotenv(), name, &quote(&format!("{name}={value}")))
-}
-
-/// The same with a secret that nobody knows, made on the spot.
-pub(super) fn set_secret(name: &str) -> String {
-    write_line(&dotenv(), name, &format!("\"{name}=$(openssl rand -base64 32)\""))
-}
-
-fn dotenv() -> String {
-    fs::read_to_string(".env").unwrap_or_default()
-}
-
-fn write_line(file: &str, name: &str, word: &str) -> String {
-    let sets = |line: &str| line.split_once('=').is_some_and(|(left, _)| left.trim() == name);
-    let append = format!("echo {word} >>.env");
-    if file.lines().any(sets) { format!("sed -i '/^{name}=/d' .env && {append}") } else { append }
 }
 
 /// Who listens on this port; as root, with the program's name.
@@ -105,7 +88,7 @@ impl Place {
 
     /// Lets in who comes from a network that the server itself is on.
     pub(super) fn let_networks_in(&self) -> String {
-        if self.in_container() {
+        if self.in_container() && has_dev_stack() {
             return DEV_STACK.to_owned();
         }
         let file = self.psql("-Atc", "SHOW hba_file");
@@ -125,18 +108,45 @@ impl Place {
         !self.production && !has_program("psql")
     }
 
-    /// Starts the server.
-    pub(super) fn start(&self) -> String {
-        if self.production { start_service("postgresql") } else { DEV_STACK.to_owned() }
+    /// Whether it is on this machine.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "::1")
+            || self.host.starts_with('/')
+    }
+
+    /// Whether it is the server that `dev/stack` brings up where no setting says otherwise.
+    pub(super) fn is_dev_stack(&self) -> bool {
+        self.is_usual() && has_dev_stack()
+    }
+
+    /// Whether it is where the default of `DATABASE_URL` leads.
+    fn is_usual(&self) -> bool {
+        let usual = (self.role.as_str(), self.database.as_str(), self.port);
+        let ours = usual == ("fresco_platform_app", "fresco_platform", 5432);
+        !self.production && self.is_here() && ours
+    }
+
+    /// Starts the server, where it is known how.
+    pub(super) fn start(&self) -> Option<String> {
+        if self.is_dev_stack() {
+            return Some(DEV_STACK.to_owned());
+        }
+        // Debian's way to run PostgreSQL.
+        (self.is_here() && has_program("pg_ctlcluster")).then(|| start_service("postgresql"))
     }
 
     /// Starts the server anew, for settings that need it.
     pub(super) fn restart(&self) -> String {
-        if self.production {
-            "sudo systemctl restart postgresql".to_owned()
-        } else {
+        if self.is_dev_stack() {
             "docker restart fresco-dev-postgres".to_owned()
+        } else {
+            "sudo systemctl restart postgresql".to_owned()
         }
+    }
+
+    /// The same URL without its password and its address, for a person to fill in.
+    pub(super) fn pattern(&self) -> String {
+        format!("postgresql://{}:password@host:port/{}", self.role, self.database)
     }
 }
 
@@ -155,11 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_takes_the_place_of_an_older_one() {
-        let append = "echo PORT=2 >>.env";
-        assert_eq!(write_line("# PORT=1\nA=PORT=1\n", "PORT", "PORT=2"), append);
-        let replace = format!("sed -i '/^PORT=/d' .env && {append}");
-        assert_eq!(write_line("A=b\nPORT=1", "PORT", "PORT=2"), replace);
+    fn only_the_default_leads_to_the_servers_of_a_developers_machine() {
+        let default = crate::settings::find("DATABASE_URL").unwrap().default.unwrap();
+        assert!(Place::of(default, false).unwrap().is_usual());
+        assert!(!Place::of(default, true).unwrap().is_usual());
+        for (from, to) in [(":5432", ":5433"), ("@localhost", "@db"), ("_app:", "_x:")] {
+            let other = default.replacen(from, to, 1);
+            assert_ne!(other, default);
+            assert!(!Place::of(&other, false).unwrap().is_usual(), "{other}");
+        }
     }
 
     #[test]

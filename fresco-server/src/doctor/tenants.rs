@@ -8,8 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::finding::{Finding, Level};
+use super::mend::fill;
 use super::postgres::{Server, place, schemas};
-use super::shell::{Place, ident, set};
+use super::shell::{DEV_STACK, Place, ident};
 use super::{Facts, Inside, within};
 use crate::config::Config;
 
@@ -74,7 +75,7 @@ fn own_cluster(config: &Config, facts: &Facts, report: &PostgresReport) -> Optio
             "server",
             "the platform's own database is on the same server: a tenant that exhausts it stops the platform too",
         )
-        .mend(set(
+        .mend(fill(
             "TENANT_DATABASE_ADMIN_URL",
             "postgresql://role:password@another-server:5432/database",
         ))
@@ -114,7 +115,7 @@ fn database(report: &PostgresReport) -> Finding {
         let seen = format!(
             "{SCHEMAS} is for tenants' schemas; the administration needs another database, such as the platform's own"
         );
-        return Finding::wrong("database", seen).mend(set(
+        return Finding::wrong("database", seen).mend(fill(
             "TENANT_DATABASE_ADMIN_URL",
             format!("postgresql://{}:password@host:5432/fresco_platform", report.role),
         ));
@@ -168,7 +169,7 @@ fn reach(config: &Config, facts: &Facts, report: &PostgresReport, place: &Place)
                 "tenants' way",
                 format!("another PostgreSQL than that of TENANT_DATABASE_ADMIN_URL answers tenants at {address}"),
             )
-            .mend(set("TENANT_DATABASE_HOST", "host:port"));
+            .mend(fill("TENANT_DATABASE_HOST", "host:port"));
         }
         Err(error) => error,
     };
@@ -181,11 +182,18 @@ fn reach(config: &Config, facts: &Facts, report: &PostgresReport, place: &Place)
     let remote = super::docker::socket(config).is_none()
         || facts.docker.as_ref().is_ok_and(|d| d.unenforced.contains(&Guarantee::Network));
     let level = if remote { Level::Warning } else { Level::Wrong };
-    let seen = format!("PostgreSQL does not answer at {address}, where tenants look for it");
-    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+    let seen = format!(
+        "PostgreSQL does not answer at {address}, where tenants look for it (TENANT_DATABASE_HOST)"
+    );
     let finding = Finding::new(level, "tenants' way", seen);
-    if !place.production {
-        return finding.mend(super::shell::DEV_STACK);
+    // The right address for a server on this machine: it need only listen there.
+    let host = super::gateway(&facts.docker).map(|gateway| gateway.to_string());
+    let right = |host: &String| place.is_here() && *address == format!("{host}:{}", place.port);
+    let Some(host) = host.filter(right) else {
+        return finding.mend(fill("TENANT_DATABASE_HOST", "host:port"));
+    };
+    if place.is_dev_stack() {
+        return finding.mend(DEV_STACK);
     }
     finding
         .mend(

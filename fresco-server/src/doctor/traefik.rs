@@ -4,7 +4,8 @@ use fresco_core::{PlatformId, Result};
 use fresco_docker::{TraefikConfig, TraefikReport};
 
 use super::finding::{Finding, cause};
-use super::shell::DEV_STACK;
+use super::mend::set;
+use super::shell::{DEV_STACK, has_dev_stack};
 use crate::compose::proxy;
 use crate::config::{Config, Traefik};
 
@@ -96,7 +97,7 @@ fn entrypoint(
     report: &TraefikReport,
     name: &str,
     port: Option<u16>,
-    setting: &str,
+    setting: &'static str,
 ) -> Finding {
     let Some(address) = report.entrypoints.get(name) else {
         let names: Vec<_> = report.entrypoints.keys().cloned().collect();
@@ -112,7 +113,7 @@ fn entrypoint(
             let seen = format!("{name} listens on {address}, but {setting} is {port}");
             let finding = Finding::wrong("entry point", seen);
             match port_of(address) {
-                Some(real) => finding.mend(super::shell::set(setting, real)),
+                Some(real) => finding.mend(set(setting, real)),
                 None => finding.mend(start(config)),
             }
         }
@@ -130,7 +131,7 @@ fn list(names: &[String]) -> String {
 
 /// Starts a Traefik that is set up as the platform needs it.
 fn start(config: &Config) -> String {
-    if !config.is_production() {
+    if !config.is_production() && has_dev_stack() {
         return DEV_STACK.to_owned();
     }
     let traefik = &config.traefik;
@@ -142,6 +143,10 @@ fn start(config: &Config) -> String {
         match port {
             Some(port) if name == traefik.probe_entrypoint => {
                 entry(name, format!("{}:{port}", traefik.probe.ip()));
+            }
+            // A developer's machine serves nobody else.
+            Some(port) if !config.is_production() => {
+                entry(name, format!("{}:{port}", traefik.http.ip()));
             }
             Some(port) => entry(name, format!(":{port}")),
             None => entry(name, format!(":{}", traefik.https_port)),

@@ -7,6 +7,7 @@
     reason = "tests; what the doctor said is shown when one fails"
 )]
 
+mod mends;
 mod stack;
 
 use std::net::TcpListener;
@@ -161,7 +162,11 @@ async fn a_server_that_is_not_there_is_told_from_another_program_at_its_port() {
     let port = free_port();
     let url = format!("postgresql://r:{PASSWORD}@127.0.0.1:{port}/platform");
     let wiring = nowhere().with("DATABASE_URL", url);
-    wiring.examine().await.is_wrong("login", &["does not answer at 127.0.0.1", "$ "]);
+    wiring.examine().await.is_wrong(
+        "login",
+        &["does not answer at 127.0.0.1", "or DATABASE_URL names another", "a line DATABASE_URL="],
+    );
+    assert!(!wiring.examine().await.finding("  login ").contains("dev/stack"));
     // It takes connections and ends them.
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let serving = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
@@ -249,7 +254,8 @@ async fn tenants_reach_their_server_and_no_other() {
     let port = free_port();
     let host = format!("{}:{port}", stack.gateway);
     let said = stack.wiring.with("TENANT_DATABASE_HOST", host).examine().await;
-    said.is_wrong(way, &["does not answer at", &port.to_string(), "$ "]);
+    said.is_wrong(way, &["does not answer at", &port.to_string(), "a line TENANT_DATABASE_HOST="]);
+    assert!(!said.finding(way).contains("dev/stack"));
     let other = Stack::start().await;
     let host = format!("127.0.0.1:{}", other.postgres());
     // The same role and password there, and yet another server.
@@ -297,7 +303,11 @@ async fn a_traefik_that_is_gone_or_set_up_otherwise() {
     let said = stack.wiring.with("TRAEFIK_DASHBOARD_PORT", free_port()).examine().await;
     said.is_wrong(
         "  API ",
-        &["Traefik's API does not answer: nothing answers at", "$ dev/stack up"],
+        &[
+            "Traefik's API does not answer: nothing answers at",
+            "$ docker run",
+            "--entrypoints.web.address=127.0.0.1:",
+        ],
     );
     let said = stack.wiring.with("TRAEFIK_ENTRYPOINT", "outside").examine().await;
     said.is_wrong("entry point", &["outside", "it has only: traefik, web"]);
@@ -318,6 +328,9 @@ async fn a_network_and_an_image_that_will_not_do() {
     said.is_wrong("can't be fetched", &["docker pull 127.0.0.1:9/no/such:image", "tenant-app"]);
     let network = said.finding("there is no network");
     assert!(network.trim_start().starts_with("warning "), "{network}");
+
+    let said = wiring.with("DOCKER_NETWORK", "bridge").examine().await;
+    said.is_wrong("bridge is one of Docker's own", &["DOCKER_NETWORK=fresco-platform-network"]);
 
     docker(&["network", "create", "--label", "fresco.test=doctor", &name]);
     let said = wiring.examine().await;

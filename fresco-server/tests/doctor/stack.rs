@@ -75,9 +75,10 @@ impl Wiring {
 
     /// Runs the doctor on them.
     pub(crate) async fn examine(&self) -> Said {
-        let config = Config::read(&Values::new(self.pairs())).expect("the settings are sound");
+        let values = Values::new(self.pairs());
+        let config = Config::read(&values).expect("the settings are sound");
         let mut out = Vec::new();
-        let code = doctor::run(&config, &mut out, false).await.expect("it can write");
+        let code = doctor::run(&config, &values, &mut out, false).await.expect("it can write");
         let text = String::from_utf8(out).expect("text");
         assert!(!text.contains("hunter2"), "a password is shown: {text}");
         assert!(!text.contains('\x1b'), "colours were not wanted: {text}");
@@ -113,12 +114,18 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) async fn start() -> Self {
+        Self::start_with("16").await
+    }
+
+    /// With this version of PostgreSQL.
+    pub(crate) async fn start_with(version: &str) -> Self {
         let network = format!("fresco-test-{}", PlatformId::new().as_uuid().simple());
         let config =
             DockerConfig::new(PlatformId::new()).network(&network).label(TEST_LABEL, "doctor");
         let gateway = DockerRuntime::connect(config).await.expect("Docker").gateway();
         let (database, http, api) = (free_port(), free_port(), free_port());
-        let (postgres, traefik) = tokio::join!(postgres(database, gateway), traefik(http, api));
+        let (postgres, traefik) =
+            tokio::join!(postgres(version, database, gateway), traefik(http, api));
         for statement in [
             format!(
                 "CREATE ROLE fresco_platform_app LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORD}'"
@@ -204,9 +211,9 @@ async fn superuser(port: u16, statement: &str) -> Vec<String> {
     rows.collect()
 }
 
-async fn postgres(port: u16, gateway: IpAddr) -> ContainerAsync<GenericImage> {
+async fn postgres(version: &str, port: u16, gateway: IpAddr) -> ContainerAsync<GenericImage> {
     let ready = WaitFor::message_on_stderr("database system is ready to accept connections");
-    GenericImage::new("fresco-dev/postgres", "16")
+    GenericImage::new("fresco-dev/postgres", version)
         .with_wait_for(ready)
         .with_network("host")
         .with_env_var("POSTGRES_PASSWORD", PASSWORD)
@@ -221,7 +228,7 @@ async fn postgres(port: u16, gateway: IpAddr) -> ContainerAsync<GenericImage> {
         ])
         .start()
         .await
-        .expect("PostgreSQL 16 (dev/images/build makes its image)")
+        .expect("PostgreSQL (dev/images/build makes its image)")
 }
 
 async fn traefik(http: u16, api: u16) -> ContainerAsync<GenericImage> {
