@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use fresco_core::{Error, ErrorKind, PlatformId, Result};
 
+use crate::isolation::Firewall;
+
 /// How to reach Docker, and what the containers on it have in common.
 ///
 /// ```
@@ -27,6 +29,7 @@ pub struct DockerConfig {
     pub(crate) probe_timeout: Duration,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) reserved: Option<(u32, f64)>,
+    pub(crate) firewall: Option<Firewall>,
 }
 
 impl DockerConfig {
@@ -49,6 +52,7 @@ impl DockerConfig {
             probe_timeout: Duration::from_secs(3),
             labels: BTreeMap::new(),
             reserved: None,
+            firewall: None,
         }
     }
 
@@ -110,6 +114,17 @@ impl DockerConfig {
     #[must_use]
     pub fn reserve(mut self, memory_mb: u32, cpus: f64) -> Self {
         self.reserved = Some((memory_mb, cpus));
+        self
+    }
+
+    /// The same engine, with nftables rules that keep tenants from this machine's services and from
+    /// private networks. They need the program `nft` and root or `CAP_NET_ADMIN`; without them
+    /// [`Guarantee::Network`](fresco_core::Guarantee::Network) is not enforced. Docker must run on this machine.
+    ///
+    /// The runtime then is a [`RuntimeIsolation`](fresco_core::RuntimeIsolation).
+    #[must_use]
+    pub fn firewall(mut self, firewall: Firewall) -> Self {
+        self.firewall = Some(firewall);
         self
     }
 

@@ -81,6 +81,15 @@ impl Container {
         networks.get(network)?.ip_address.as_deref()?.parse().ok()
     }
 
+    /// All its addresses on a network.
+    pub(crate) fn addresses(&self, network: &str) -> Vec<IpAddr> {
+        let settings = self.0.network_settings.as_ref();
+        let networks = settings.and_then(|settings| settings.networks.as_ref());
+        let found = networks.and_then(|networks| networks.get(network));
+        let texts = found.into_iter().flat_map(|at| [&at.ip_address, &at.global_ipv6_address]);
+        texts.flatten().filter_map(|text| text.parse().ok()).collect()
+    }
+
     /// The instance; `None` when our own labels are missing or spoilt.
     pub(crate) fn instance(&self, network: &str, unenforced: &[Guarantee]) -> Option<Instance> {
         let tenant: TenantId = self.parsed(labels::TENANT_ID)?;

@@ -16,11 +16,13 @@ use fresco_core::{
     RuntimeResize, TenantId, labels,
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::config::DockerConfig;
 use crate::engine::{Engine, unenforced};
 use crate::instance::Container;
+use crate::isolation::Rules;
 use crate::network::Network;
 use crate::spec::LimitValues;
 use crate::{ensure, http, images, logs};
@@ -39,6 +41,10 @@ pub struct DockerRuntime {
     pub(crate) config: DockerConfig,
     pub(crate) network: Network,
     pub(crate) unenforced: Vec<Guarantee>,
+    /// What keeps tenants from this machine.
+    pub(crate) rules: Rules,
+    /// Held by whoever probes them.
+    pub(crate) probing: Mutex<()>,
 }
 
 impl DockerRuntime {
@@ -54,12 +60,22 @@ impl DockerRuntime {
     pub async fn connect(config: DockerConfig) -> Result<Self> {
         let connect = async {
             let engine = Engine::connect(&config).await?;
-            let unenforced = unenforced(&engine.info().await?);
-            if !unenforced.is_empty() {
-                tracing::warn!(?unenforced, "this Docker can't enforce everything");
-            }
+            let mut unenforced = unenforced(&engine.info().await?);
             let network = Network::ensure(&engine, &config).await?;
-            Ok(Self { engine, network, unenforced, config: config.clone() })
+            let rules = Rules::default();
+            if let Some(firewall) = &config.firewall
+                && let Err(error) = rules.ensure(firewall, &network).await
+            {
+                tracing::warn!(error = %error.chain(), "tenants are not kept from this machine and its networks");
+                unenforced.push(Guarantee::Network);
+                unenforced.sort_unstable();
+                unenforced.dedup();
+            }
+            if !unenforced.is_empty() {
+                tracing::warn!(?unenforced, "this machine can't enforce everything");
+            }
+            let (config, probing) = (config.clone(), Mutex::default());
+            Ok(Self { engine, network, unenforced, rules, probing, config })
         };
         connect.await.map_err(|error: Error| error.during("runtime.connect"))
     }

@@ -128,8 +128,8 @@ pub trait RuntimeResizeFixture: RuntimeFixture {
 
 /// A runtime that keeps tenants' containers apart, and proves it.
 #[async_trait]
-pub trait RuntimeIsolationFixture: RuntimeFixture {
-    /// The ability, for the platform of [`runtime`](RuntimeFixture::runtime).
+pub trait RuntimeIsolationFixture: Fixture {
+    /// The ability, for a platform of this fixture alone.
     fn isolation(&self) -> Arc<dyn RuntimeIsolation>;
 
     /// Takes away, past the runtime, what keeps the containers apart, or a part of it.
