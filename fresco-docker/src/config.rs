@@ -128,6 +128,15 @@ impl DockerConfig {
         self
     }
 
+    /// The firewall's rules for the bridge of this configuration, to be loaded with `nft -f` before
+    /// Docker starts. A network that somebody else made may have another bridge.
+    ///
+    /// # Errors
+    /// `Unsupported` without a firewall, `Invalid` for a bridge whose name can't be.
+    pub fn firewall_rules(&self) -> Result<String> {
+        crate::isolation::firewall(self)?.rules(&self.bridge_name())
+    }
+
     pub(crate) fn bridge_name(&self) -> String {
         match &self.bridge {
             Some(name) => name.clone(),

@@ -1,7 +1,7 @@
 //! The tenants' network: a bridge on which containers reach the host and nobody else.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bollard::models::{Network as Found, NetworkCreateRequest};
@@ -147,7 +147,14 @@ pub(crate) fn verify(found: &Found, config: &DockerConfig) -> Result<Network> {
 /// The host's own addresses on a network.
 pub(crate) fn gateways(found: &Found) -> impl Iterator<Item = IpAddr> + '_ {
     let ranges = found.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
-    ranges.filter_map(|range| range.gateway.as_deref()?.split('/').next()?.parse().ok())
+    ranges.filter_map(|range| {
+        let bare = |text: &str| text.split('/').next()?.parse().ok();
+        range.gateway.as_deref().and_then(bare).or_else(|| {
+            // Of its own first network Docker tells no gateway: it is the first address.
+            let subnet: Ipv4Addr = range.subnet.as_deref()?.split('/').next()?.parse().ok()?;
+            Some(Ipv4Addr::from_bits(subnet.to_bits() + 1).into())
+        })
+    })
 }
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub struct Config {
     pub docker_host: String,
     /// The tenants' network.
     pub docker_network: String,
+    /// What tenants may reach in private networks, beside their database.
+    pub tenant_reach: Vec<SocketAddr>,
+    /// The name servers of containers; `None` stands for those of this machine.
+    pub tenant_resolvers: Option<Vec<IpAddr>>,
     /// What tenants may be.
     pub tenants: TenantPolicy,
     /// The domain below which tenants live.
@@ -143,6 +147,8 @@ impl Reader<'_> {
         let log_json = self.one_of("LOG_FORMAT", &[("text", false), ("json", true)]);
         let docker_host = self.text("DOCKER_HOST");
         let docker_network = self.text("DOCKER_NETWORK");
+        let reach = self.list::<SocketAddr>("TENANT_REACH", "address:port, such as 10.0.0.5:587");
+        let resolvers = self.list::<IpAddr>("TENANT_RESOLVERS", "IP addresses");
         self.check("PORT", port.is_some(), "must be a port, 1 to 65535");
         self.check("WORKERS", workers.is_none_or(|n| (1..=64).contains(&n)), "must be 1 to 64");
         let loopback = |domain: &Hostname| domain.as_str() == "localhost";
@@ -160,6 +166,8 @@ impl Reader<'_> {
             cors_origin: cors_origin?,
             docker_host: docker_host?,
             docker_network: docker_network?,
+            tenant_reach: reach?.unwrap_or_default(),
+            tenant_resolvers: resolvers?,
             tenants: tenants?,
             base_domain: base_domain?,
             traefik: traefik?,

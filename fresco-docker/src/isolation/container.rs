@@ -7,10 +7,12 @@ use bollard::body_full;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-    RemoveImageOptionsBuilder, StartContainerOptions,
+    ListImagesOptionsBuilder, RemoveImageOptionsBuilder, StartContainerOptions,
 };
+use chrono::{TimeDelta, Utc};
 use fresco_core::{Error, ErrorKind, LogQuery, Result};
 use futures_util::stream::StreamExt;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::firewall::Firewall;
@@ -23,11 +25,15 @@ use crate::runtime::{DockerRuntime, PAUSE};
 /// tenants' containers: they are nobody's.
 const LABEL: &str = "fresco.probe";
 
+/// What a probe of a program that died has left is older than this. A younger one may be under way.
+const LEFT: TimeDelta = TimeDelta::minutes(5);
+
 /// What a probe makes on Docker.
 pub(super) struct Kit<'a> {
     runtime: &'a DockerRuntime,
     image: String,
     command: Vec<String>,
+    members: Mutex<Vec<String>>,
 }
 
 /// A running container of a probe.
@@ -50,7 +56,9 @@ impl<'a> Kit<'a> {
         let (archive, mut command) = (packed.archive, packed.command);
         command.extend(firewall.prober.iter().cloned());
         let engine = &runtime.engine;
-        let options = CreateImageOptionsBuilder::default().from_src("-").build();
+        let mark = format!("LABEL {LABEL}={}", runtime.config.platform);
+        let options =
+            CreateImageOptionsBuilder::default().from_src("-").changes(vec![mark]).build();
         let body = body_full(archive.into());
         let mut news = engine.docker().create_image(Some(options), Some(body), None);
         let mut image = None;
@@ -61,7 +69,7 @@ impl<'a> Kit<'a> {
         let image = image.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "Docker made the probe's image and did not name it")
         })?;
-        Ok(Self { runtime, image, command })
+        Ok(Self { runtime, image, command, members: Mutex::default() })
     }
 
     /// Starts a container with this task.
@@ -95,6 +103,7 @@ impl<'a> Kit<'a> {
         };
         let call = engine.docker().create_container(None::<CreateContainerOptions>, body);
         let id = engine.call("make the probe's container", call).await?.id;
+        self.members.lock().await.push(id.clone());
         let call = engine.docker().start_container(&id, None::<StartContainerOptions>);
         engine.call("start the probe's container", call).await?;
         let found = runtime.inspect(&id).await?;
@@ -130,26 +139,41 @@ impl<'a> Kit<'a> {
 
     /// Removes all that was made.
     pub(super) async fn remove(self) -> Result<()> {
-        sweep(self.runtime).await?;
-        let engine = &self.runtime.engine;
-        let options = RemoveImageOptionsBuilder::default().force(true).build();
-        let call = engine.docker().remove_image(&self.image, Some(options), None);
-        match engine.call("remove the probe's image", call).await {
-            Err(failed) if !failed.is_absent() => Err(failed.into()),
-            _ => Ok(()),
+        for id in self.members.lock().await.iter() {
+            self.runtime.remove_container(id).await?;
         }
+        remove_image(self.runtime, &self.image).await
     }
 }
 
-/// Removes this platform's containers of probes.
+async fn remove_image(runtime: &DockerRuntime, image: &str) -> Result<()> {
+    let options = RemoveImageOptionsBuilder::default().force(true).build();
+    let call = runtime.engine.docker().remove_image(image, Some(options), None);
+    match runtime.engine.call("remove the probe's image", call).await {
+        // 409: another program removes it.
+        Err(failed) if !matches!(failed.status(), Some(404 | 409)) => Err(failed.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what probes of this platform have left whose program died.
 async fn sweep(runtime: &DockerRuntime) -> Result<()> {
-    let mark = format!("{LABEL}={}", runtime.config.platform);
-    let filters = HashMap::from([("label", vec![mark])]);
+    let (docker, engine) = (runtime.engine.docker(), &runtime.engine);
+    let is_left = |made: i64| (Utc::now() - LEFT).timestamp() > made;
+    let filters = HashMap::from([("label", vec![format!("{LABEL}={}", runtime.config.platform)])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-    let call = runtime.engine.docker().list_containers(Some(options));
-    let found = runtime.engine.call("list a probe's containers", call).await?;
-    for id in found.into_iter().filter_map(|container| container.id) {
-        runtime.remove_container(&id).await?;
+    let call = docker.list_containers(Some(options));
+    for container in engine.call("list probes' containers", call).await? {
+        if let (Some(id), true) = (&container.id, container.created.is_some_and(is_left)) {
+            runtime.remove_container(id).await?;
+        }
+    }
+    let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+    let call = docker.list_images(Some(options));
+    for image in engine.call("list probes' images", call).await? {
+        if is_left(image.created) {
+            remove_image(runtime, &image.id).await?;
+        }
     }
     Ok(())
 }

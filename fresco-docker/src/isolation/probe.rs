@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::container::{Kit, Member};
 use super::firewall::Firewall;
 use super::prober::{Outcome, Task};
+use crate::network::gateways;
 use crate::runtime::{DockerRuntime, PAUSE};
 
 /// The port of the app of another tenant.
@@ -55,9 +56,14 @@ async fn attempts(
     let neighbour = kit.start(&Task::Listen(vec![APP])).await?;
     let mut report = vec![from_here(&neighbour).await?];
     // Services of this machine that listen wherever they can, as many do. They live for this probe.
-    let own = own_addresses(runtime).await?;
-    let listeners: Vec<_> =
-        own.iter().filter_map(|(_, ip)| TcpListener::bind((*ip, 0)).ok()).collect();
+    // What can't be listened on is no address of this machine, and is not tried.
+    let (mut own, mut listeners) = (Vec::new(), Vec::new());
+    for (name, ip) in addresses(runtime).await? {
+        if let Ok(listener) = TcpListener::bind((ip, 0)) {
+            own.push((name, ip));
+            listeners.push(listener);
+        }
+    }
     let mut aims = Vec::new();
     for ip in &neighbour.addresses {
         aims.push(Aim::new("another tenant's port", (*ip, APP).into(), false));
@@ -124,7 +130,7 @@ async fn from_here(neighbour: &Member) -> Result<IsolationAttempt> {
 
 /// This machine's own addresses, each with a name for people: on Docker's bridges, and those that it
 /// speaks to the world with.
-async fn own_addresses(runtime: &DockerRuntime) -> Result<Vec<(String, IpAddr)>> {
+async fn addresses(runtime: &DockerRuntime) -> Result<Vec<(String, IpAddr)>> {
     let engine = &runtime.engine;
     let call = engine.docker().list_networks(None::<ListNetworksOptions>);
     let mut own = Vec::new();
@@ -135,7 +141,7 @@ async fn own_addresses(runtime: &DockerRuntime) -> Result<Vec<(String, IpAddr)>>
             "bridge" => "docker0".to_owned(),
             name => format!("the bridge of {name}"),
         };
-        own.extend(crate::network::gateways(&network).map(|ip| (name.clone(), ip)));
+        own.extend(gateways(&network).map(|ip| (name.clone(), ip)));
     }
     // Nothing is sent: the kernel only chooses the way.
     for far in ["192.0.2.1:9", "[2001:db8::1]:9"] {

@@ -185,6 +185,11 @@ async fn table(machine: &Machine, docker: &Docker, ids: [&str; 3]) -> IsolationR
     let (lan, internet) =
         (["192.168.77.10", "10.99.0.5", "fd77::10"], ["203.0.113.7", "2001:db8:7::7"]);
     let from = me.pid;
+    // The bridge's own address on its link, which no route leads to: the interface is named.
+    let link = run(&format!("ip -6 -o addr show dev {BRIDGE} scope link"));
+    let link = link.split_once("inet6 ").unwrap().1.split_once('/').unwrap().0.to_owned();
+    let eth0 = run(&format!("nsenter -t {from} -n ip -o link show eth0"));
+    let link = format!("{link}%{}", eth0.split_once(':').unwrap().0);
     let here = std::process::id();
     try_all(vec![
         (from, "another tenant's port, by address", at(3000, &[&other.four, &other.six]), false),
@@ -192,6 +197,7 @@ async fn table(machine: &Machine, docker: &Docker, ids: [&str; 3]) -> IsolationR
         (from, "a container of somebody else", at(3000, &[&stranger.four]), false),
         (from, "its published port", at(8099, &OWN), false),
         (from, "the platform's API", at(API, &OWN), false),
+        (from, "the same, on the link alone", at(API, &[&link]), false),
         (from, "Traefik's dashboard", at(DASHBOARD, &OWN), false),
         (from, "Docker's TCP socket", at(DOCKER, &OWN), false),
         (from, "a service on all addresses (ssh)", at(SSH, &OWN), false),

@@ -47,7 +47,7 @@ async fn each_part_is_asked() {
 
     let answer = health(&world).await;
     assert_eq!(answer.body["status"], "ok");
-    let all = ["store", "accounts", "docker", "tenantDatabase", "traefik"];
+    let all = ["store", "accounts", "docker", "tenantDatabase", "traefik", "isolation"];
     assert_eq!(healthy(&answer.body), all.map(|name| (name, true)));
     for part in answer.good()["parts"].as_array().unwrap() {
         assert!(part["latencyMs"].is_u64(), "{part}");
