@@ -90,7 +90,8 @@ impl Orchestrator {
     ///
     /// # Errors
     /// `Invalid` for a spec or an actor that can't be, `Unsupported` for an isolation that the database does
-    /// not have, `Conflict` for a subdomain that is taken, `Unavailable` while tenants are not kept apart.
+    /// not have, `Conflict` for a subdomain that is taken, `Unavailable` with the context `isolation`
+    /// while it is known that tenants are not kept apart.
     pub async fn deploy(&self, id: TenantId, spec: TenantSpec, actor: Actor) -> Result<Accepted> {
         spec.validate()?;
         actor.validate()?;
@@ -183,6 +184,9 @@ impl Orchestrator {
             );
         }
         let action = allowed(&tenant, action)?;
+        if action == Action::Create {
+            prove::check(&self.shop)?;
+        }
         let target = change(Target {
             spec: tenant.spec.clone(),
             // What was never active has no image to keep: look it up by name again.

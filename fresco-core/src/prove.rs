@@ -59,7 +59,7 @@ impl Proof {
 pub(crate) fn check(shop: &Shop) -> Result<()> {
     match shop.proof.state() {
         IsolationState::Fails(why) if is_asked_for(&shop.backends, &shop.settings) => {
-            Err(refusal(&why))
+            Err(refusal().with("isolation", why))
         }
         _ => Ok(()),
     }
@@ -75,18 +75,17 @@ pub(crate) async fn wait(run: &Run<'_>) -> Result<()> {
     let proved = state.wait_for(|state| *state != IsolationState::Unproved);
     match tokio::time::timeout(settings.call_deadline, proved).await {
         Ok(Ok(state)) => match &*state {
-            IsolationState::Fails(why) => Err(refusal(why)),
+            IsolationState::Fails(_) => Err(refusal()),
             _ => Ok(()),
         },
-        _ => Err(refusal("this is not proved yet")),
+        _ => Err(refusal()),
     }
 }
 
-fn refusal(why: &str) -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        format!("no new tenants while it is not proved that tenants are kept apart: {why}"),
-    )
+/// What an operation is told, its owner reads: why, which names addresses of this machine, was logged.
+fn refusal() -> Error {
+    let what = "no new tenants while it is not proved that tenants are kept apart";
+    Error::new(ErrorKind::Unavailable, what)
 }
 
 /// Whether the runtime can prove it, and policy asks for it.

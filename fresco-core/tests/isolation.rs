@@ -78,7 +78,9 @@ async fn a_failed_proof_refuses_new_tenants_until_one_succeeds() {
     until("the proof fails", async || fails(&platform)).await;
     let error = deploy(&platform, "early").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.chain().contains("the API (10.0.0.1:3000) can be reached"), "{error}");
+    let why = error.context("isolation").unwrap();
+    assert!(why.contains("the API (10.0.0.1:3000) can be reached"), "{why}");
+    assert!(!error.message().contains("10.0.0.1"), "callers are not told of addresses: {error}");
 
     fragile.break_it(false);
     until("it is proved again", async || holds(&platform)).await;

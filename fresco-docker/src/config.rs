@@ -137,6 +137,13 @@ impl DockerConfig {
         crate::isolation::firewall(self)?.rules(&self.bridge_name())
     }
 
+    /// The name of the firewall's table, of the family `inet`. Whoever takes a platform away removes
+    /// it: `nft delete table inet NAME`. A network that somebody else made may have another bridge.
+    #[must_use]
+    pub fn firewall_table(&self) -> String {
+        crate::isolation::table(&self.bridge_name())
+    }
+
     pub(crate) fn bridge_name(&self) -> String {
         match &self.bridge {
             Some(name) => name.clone(),

@@ -40,6 +40,7 @@ pub struct DockerRuntime {
     pub(crate) engine: Engine,
     pub(crate) config: DockerConfig,
     pub(crate) network: Network,
+    /// What the engine can't enforce.
     pub(crate) unenforced: Vec<Guarantee>,
     /// What keeps tenants from this machine.
     pub(crate) rules: Rules,
@@ -60,19 +61,16 @@ impl DockerRuntime {
     pub async fn connect(config: DockerConfig) -> Result<Self> {
         let connect = async {
             let engine = Engine::connect(&config).await?;
-            let mut unenforced = unenforced(&engine.info().await?);
+            let unenforced = unenforced(&engine.info().await?);
             let network = Network::ensure(&engine, &config).await?;
             let rules = Rules::default();
             if let Some(firewall) = &config.firewall
                 && let Err(error) = rules.ensure(firewall, &network).await
             {
                 tracing::warn!(error = %error.chain(), "tenants are not kept from this machine and its networks");
-                unenforced.push(Guarantee::Network);
-                unenforced.sort_unstable();
-                unenforced.dedup();
             }
             if !unenforced.is_empty() {
-                tracing::warn!(?unenforced, "this machine can't enforce everything");
+                tracing::warn!(?unenforced, "this Docker can't enforce everything");
             }
             let (config, probing) = (config.clone(), Mutex::default());
             Ok(Self { engine, network, unenforced, rules, probing, config })
@@ -87,10 +85,16 @@ impl DockerRuntime {
         self.network.gateway
     }
 
-    /// What this engine can't enforce; every [`Instance`] says it too.
+    /// What this machine can't enforce; every [`Instance`] says it too. With a
+    /// [firewall](DockerConfig::firewall) the network is among it until its rules are loaded.
     #[must_use]
-    pub fn unenforced(&self) -> &[Guarantee] {
-        &self.unenforced
+    pub fn unenforced(&self) -> Vec<Guarantee> {
+        let mut unenforced = self.unenforced.clone();
+        let open = self.config.firewall.is_some() && !self.rules.were_loaded();
+        if open && !unenforced.contains(&Guarantee::Network) {
+            unenforced.push(Guarantee::Network);
+        }
+        unenforced
     }
 
     /// The container with this id (or name), whoever made it; `None` if there is none.
@@ -125,7 +129,7 @@ impl DockerRuntime {
     }
 
     pub(crate) fn instance(&self, container: &Container) -> Result<Instance> {
-        container.instance(&self.network.name, &self.unenforced).ok_or_else(|| {
+        container.instance(&self.network.name, self.unenforced()).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "the container's own labels are missing or spoilt")
                 .with("container", container.id())
         })

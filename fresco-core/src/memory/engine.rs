@@ -28,6 +28,8 @@ pub(super) struct Engine {
     made: u32,
     /// Whether containers are kept apart.
     pub(super) isolated: bool,
+    /// Whether the right to keep them apart is missing.
+    pub(super) no_right_to_isolate: bool,
     /// What happens, for those who watch a platform.
     pub(super) events: broadcast::Sender<(PlatformId, RuntimeEvent)>,
     /// That a container or its log changed, for those who follow logs.
@@ -81,6 +83,7 @@ impl Default for Engine {
             containers: Vec::new(),
             made: 0,
             isolated: false,
+            no_right_to_isolate: false,
             events: broadcast::Sender::new(EVENTS),
             changes: watch::Sender::new(()),
         }

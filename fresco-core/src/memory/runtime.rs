@@ -297,7 +297,12 @@ impl RuntimeResize for MemoryRuntime {
 #[async_trait]
 impl RuntimeIsolation for MemoryRuntime {
     async fn ensure_isolation(&self) -> Result<bool> {
-        Ok(!std::mem::replace(&mut self.world.state().engine.isolated, true))
+        let engine = &mut self.world.state().engine;
+        if engine.no_right_to_isolate {
+            let what = "no right to keep containers apart";
+            return Err(Error::new(ErrorKind::Denied, what));
+        }
+        Ok(!std::mem::replace(&mut engine.isolated, true))
     }
 
     async fn probe_isolation(&self) -> Result<IsolationReport> {

@@ -161,7 +161,7 @@ table inet {table} {{
 }
 
 /// The name of the table for a bridge.
-pub(super) fn table(bridge: &str) -> String {
+pub(crate) fn table(bridge: &str) -> String {
     format!("fresco_{bridge}")
 }
 

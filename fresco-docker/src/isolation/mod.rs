@@ -9,12 +9,14 @@ mod prober;
 mod program;
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use fresco_core::{Error, ErrorKind, IsolationReport, Result, RuntimeIsolation};
 use tokio::sync::Mutex;
 
 pub use firewall::Firewall;
+pub(crate) use firewall::table;
 pub use prober::run_network_probe;
 
 use crate::config::DockerConfig;
@@ -25,6 +27,7 @@ use crate::runtime::DockerRuntime;
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     loaded: Mutex<Option<Loaded>>,
+    were_loaded: AtomicBool,
 }
 
 /// Rules as they were loaded, and as the kernel showed them then: it writes them in its own way.
@@ -35,6 +38,11 @@ struct Loaded {
 }
 
 impl Rules {
+    /// Whether this program could load them once. That they are in force still, only a look tells.
+    pub(crate) fn were_loaded(&self) -> bool {
+        self.were_loaded.load(Ordering::Acquire)
+    }
+
     /// Loads the rules unless they are in force. Says whether they had to be loaded.
     ///
     /// Every program loads them once: only then it knows how the kernel shows them.
@@ -42,7 +50,7 @@ impl Rules {
         let bridge = &network.bridge;
         check_bridge(bridge)?;
         let rules = firewall.rules(bridge)?;
-        let table = firewall::table(bridge);
+        let table = table(bridge);
         let mut loaded = self.loaded.lock().await;
         let now = nft::list(&table).await?;
         let known = loaded.as_ref().filter(|known| known.rules == rules);
@@ -52,6 +60,7 @@ impl Rules {
         nft::load(&rules).await?;
         let listed = nft::list(&table).await?.unwrap_or_default();
         *loaded = Some(Loaded { rules, listed });
+        self.were_loaded.store(true, Ordering::Release);
         Ok(true)
     }
 }
@@ -59,7 +68,7 @@ impl Rules {
 /// Whether the table of a network's rules is there; it is not compared.
 pub(crate) async fn is_there(network: &Network) -> Result<bool> {
     check_bridge(&network.bridge)?;
-    Ok(nft::list(&firewall::table(&network.bridge)).await?.is_some())
+    Ok(nft::list(&table(&network.bridge)).await?.is_some())
 }
 
 /// Rules of this machine are of no use for a Docker on another, nor when the kernel does not show

@@ -191,7 +191,10 @@ async fn table(machine: &Machine, docker: &Docker, ids: [&str; 3]) -> IsolationR
     let eth0 = run(&format!("nsenter -t {from} -n ip -o link show eth0"));
     let link = format!("{link}%{}", eth0.split_once(':').unwrap().0);
     let here = std::process::id();
-    try_all(vec![
+    let socket = "/var/run/docker.sock";
+    let has_socket = std::fs::exists(format!("/proc/{from}/root{socket}")).unwrap();
+    let seen = if has_socket { "it is there" } else { "no such file" };
+    let mut report = try_all(vec![
         (from, "another tenant's port, by address", at(3000, &[&other.four, &other.six]), false),
         (from, "another tenant's port, by name", at(3000, &[&other.name]), false),
         (from, "a container of somebody else", at(3000, &[&stranger.four]), false),
@@ -215,7 +218,12 @@ async fn table(machine: &Machine, docker: &Docker, ids: [&str; 3]) -> IsolationR
         (here, "from this machine to a tenant", at(3000, &[&me.four]), true),
         (stranger.pid, "from another container to a tenant", at(3000, &[&me.four]), false),
         (machine.world(), "from the LAN to a tenant", at(3000, &[&me.four, &me.six]), false),
-    ])
+    ]);
+    report.attempts.insert(
+        0,
+        IsolationAttempt::new("Docker's socket, as a file", socket, false, has_socket, seen),
+    );
+    report
 }
 
 #[test]
@@ -271,6 +279,47 @@ fn a_tenant_reaches_what_it_may_and_nothing_else() {
         assert!(runtime.ensure_isolation().await.unwrap(), "a part is missing");
         assert!(!runtime.ensure_isolation().await.unwrap());
         assert!(table(machine, &docker, ids).await.holds());
+    });
+}
+
+/// A second platform has a network, a bridge and a table of its own.
+#[test]
+#[ignore = "needs Docker, root, nftables"]
+fn two_platforms_on_one_machine_leave_each_other_alone() {
+    inside("two_platforms_on_one_machine_leave_each_other_alone", async |machine| {
+        let first = furnish(machine).await;
+        let list = |table: &str| run(&format!("nft -s list table inet {table}"));
+        let table = format!("fresco_{BRIDGE}");
+        let before = list(&table);
+        let other = common::config(PlatformId::new(), "isolation", "fresco-test-isolation-other")
+            .host(machine.socket())
+            .firewall(Firewall::new().gateway_port(POSTGRES + 1).resolvers([]).prober(PROBER));
+        let others_table = other.firewall_table();
+        let second = Arc::new(DockerRuntime::connect(other).await.unwrap());
+        assert_eq!(list(&table), before, "the first one's rules are its own");
+        assert!(!first.ensure_isolation().await.unwrap());
+        assert!(!second.ensure_isolation().await.unwrap());
+
+        let docker = machine.docker();
+        let [one, two] = [tenant(&first).await, tenant(&second).await];
+        let [one, two] =
+            [place(&docker, one.id.as_str()).await, place(&docker, two.id.as_str()).await];
+        let gateway = second.gateway().to_string();
+        let report = try_all(vec![
+            (one.pid, "another platform's tenant", at(3000, &[&two.four]), false),
+            (two.pid, "another platform's tenant", at(3000, &[&one.four]), false),
+            (one.pid, "its own PostgreSQL", at(POSTGRES, &[GATEWAY]), true),
+            (two.pid, "another platform's PostgreSQL", at(POSTGRES, &[GATEWAY, &gateway]), false),
+        ]);
+        println!("\n{report}");
+        assert!(report.holds(), "{}", report.faults());
+
+        // The second one is taken away.
+        run(&format!("docker -H unix://{} rm -f {}", machine.socket(), two.name));
+        run(&format!("nft delete table inet {others_table}"));
+        assert!(!first.ensure_isolation().await.unwrap());
+        let report = first.probe_isolation().await.unwrap();
+        assert!(report.holds(), "{}", report.faults());
     });
 }
 

@@ -21,7 +21,9 @@ pub fn inside(name: &str, test: impl AsyncFnOnce(&mut Machine)) {
         let mut machine = Machine::new();
         return runtime.block_on(test(&mut machine));
     }
-    let folder = std::env::temp_dir().join(format!("fresco-{name}-{}", std::process::id()));
+    // A socket's path has 107 characters at most.
+    let short: String = name.chars().take(20).collect();
+    let folder = std::env::temp_dir().join(format!("fresco-{short}-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let status = Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
@@ -230,12 +232,13 @@ fn probe(enter: &str, task: &Value) -> Ends {
 /// What came of trying these places from the network namespace of a process: reached, and what was
 /// seen. Names are asked of Docker's own name server.
 pub fn attempt(pid: u32, targets: &[String]) -> HashMap<String, (bool, String)> {
-    fs::write("/tmp/fresco-resolv.conf", "nameserver 127.0.0.11\noptions timeout:1 attempts:1\n")
-        .unwrap();
-    let script = "mount --bind /tmp/fresco-resolv.conf /etc/resolv.conf; exec nsenter -t $0 -n $@";
+    let names = PathBuf::from(std::env::var_os(INSIDE).unwrap()).join("resolv.conf");
+    fs::write(&names, "nameserver 127.0.0.11\noptions timeout:1 attempts:1\n").unwrap();
+    let script =
+        format!("mount --bind {} /etc/resolv.conf && exec nsenter -t $0 -n $@", names.display());
     let task = json!({ "Reach": targets });
     let mut child = Command::new("unshare")
-        .args(["--mount", "sh", "-c", script, &pid.to_string()])
+        .args(["--mount", "sh", "-c", &script, &pid.to_string()])
         .arg(std::env::current_exe().unwrap())
         .args(crate::PROBER)
         .env("FRESCO_NETWORK_PROBE", task.to_string())

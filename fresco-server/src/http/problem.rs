@@ -10,6 +10,9 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSch
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+/// After how many seconds it is worth to ask again when tenants were not proved to be kept apart.
+const UNPROVED_RETRY: u32 = 30;
+
 /// An error's document.
 #[derive(Clone, Debug, Object)]
 #[oai(rename = "Problem", rename_all = "camelCase", skip_serializing_if_is_none)]
@@ -105,6 +108,15 @@ impl Problem {
         problem
     }
 
+    /// 503: tenants are not proved to be kept apart. The reason is the operators'.
+    fn unproved() -> Self {
+        let words = "The platform lets no new tenant in at the moment, since it can't prove that tenants are kept apart. Nothing was changed; try again later. Operators: /health and `fresco-server doctor` tell more.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let mut problem = Self::new(status, "isolation_unproved", words);
+        problem.retry_after = Some(UNPROVED_RETRY);
+        problem
+    }
+
     /// The stable word.
     pub(crate) fn code(&self) -> &str {
         &self.body.code
@@ -129,6 +141,10 @@ impl From<Error> for Problem {
                 let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", words);
                 problem.body.field = error.context("field").map(str::to_owned);
                 problem
+            }
+            ErrorKind::Unavailable if error.context("isolation").is_some() => {
+                tracing::warn!(error = %error.chain(), "a tenant was refused: nothing proves that tenants are kept apart");
+                Self::unproved()
             }
             ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::TimedOut => {
                 tracing::warn!(error = %error.chain(), "a part that a request needs does not answer");
