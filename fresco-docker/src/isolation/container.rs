@@ -156,7 +156,7 @@ async fn remove_image(runtime: &DockerRuntime, image: &str) -> Result<()> {
     }
 }
 
-/// Removes what probes of this platform have left whose program died.
+/// Removes what probes have left whose program died.
 async fn sweep(runtime: &DockerRuntime) -> Result<()> {
     let (docker, engine) = (runtime.engine.docker(), &runtime.engine);
     let is_left = |made: i64| (Utc::now() - LEFT).timestamp() > made;
@@ -168,6 +168,8 @@ async fn sweep(runtime: &DockerRuntime) -> Result<()> {
             runtime.remove_container(id).await?;
         }
     }
+    // Those of any platform: an image holds no data, and one in use is not removed.
+    let filters = HashMap::from([("label", vec![LABEL.to_owned()])]);
     let options = ListImagesOptionsBuilder::default().filters(&filters).build();
     let call = docker.list_images(Some(options));
     for image in engine.call("list probes' images", call).await? {

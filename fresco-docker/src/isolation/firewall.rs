@@ -8,8 +8,7 @@ use fresco_core::{Error, ErrorKind, Result};
 /// Addresses that lead to private networks, to clouds' metadata or to many at once. Tenants reach
 /// none of them but what [`Firewall::reach`] names.
 const PRIVATE_4: &str = "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16, 169.254.0.0/16, 172.16.0.0/12, 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3";
-const PRIVATE_6: &str =
-    "::/127, ::ffff:0:0/96, 64:ff9b:1::/48, 2002::/16, fc00::/7, fe80::/10, fec0::/10, ff00::/8";
+const PRIVATE_6: &str = "::/127, ::ffff:0:0/96, 64:ff9b::a00:0/104, 64:ff9b::6440:0/106, 64:ff9b::7f00:0/104, 64:ff9b::a9fe:0/112, 64:ff9b::ac10:0/108, 64:ff9b::c0a8:0/112, 64:ff9b:1::/48, 2002::/16, fc00::/7, fe80::/10, fec0::/10, ff00::/8";
 
 /// What a tenant's container may reach on this machine and in private networks. All else there is
 /// refused; the internet is open.

@@ -181,7 +181,13 @@ async fn table(machine: &Machine, docker: &Docker, ids: [&str; 3]) -> IsolationR
     let [me, other, stranger] =
         [place(docker, ids[0]).await, place(docker, ids[1]).await, place(docker, ids[2]).await];
     let udp = |targets: Vec<String>| targets.into_iter().map(|t| format!("udp:{t}")).collect();
-    let metadata = ["169.254.169.254", "168.63.129.16", "100.100.100.200", "fd00:ec2::254"];
+    let metadata = [
+        "169.254.169.254",
+        "168.63.129.16",
+        "100.100.100.200",
+        "fd00:ec2::254",
+        "64:ff9b::a9fe:a9fe",
+    ];
     let (lan, internet) =
         (["192.168.77.10", "10.99.0.5", "fd77::10"], ["203.0.113.7", "2001:db8:7::7"]);
     let from = me.pid;

@@ -109,7 +109,13 @@ impl Machine {
         ] {
             self.in_the_world(&format!("ip addr add {address} dev world"));
         }
-        for address in ["fd77::1/64", "fd77::10/64", "fd00:ec2::254/128", "2001:db8:7::7/128"] {
+        for address in [
+            "fd77::1/64",
+            "fd77::10/64",
+            "fd00:ec2::254/128",
+            "64:ff9b::a9fe:a9fe/128",
+            "2001:db8:7::7/128",
+        ] {
             self.in_the_world(&format!("ip addr add {address} dev world nodad"));
         }
         // The way back to the tenants, as a LAN that knows them would have it.
