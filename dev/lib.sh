@@ -284,6 +284,17 @@ obtainable() {
 
 # ---------------------------------------------------------------- Docker: things by label
 
+# remove_firewall NETWORK…: removes the rules that a server loaded for the bridges of these networks. Only root's
+# servers have the right to load any; a server that runs puts them back.
+remove_firewall() {
+	local network bridge
+	[ "$(id -u)" = 0 ] && command -v nft >/dev/null || return 0
+	for network in "$@"; do
+		bridge=$(docker network inspect -f '{{index .Options "com.docker.network.bridge.name"}}' "$network" 2>/dev/null) || continue
+		nft delete table inet "fresco_$bridge" 2>/dev/null || true
+	done
+}
+
 # remove_labelled LABEL[=VALUE]: removes the containers, networks and volumes that carry the label.
 remove_labelled() {
 	local ids
@@ -300,6 +311,7 @@ remove_labelled() {
 sweep_tests() {
 	local network ids
 	for network in $(docker network ls -q --filter label=fresco.test); do
+		remove_firewall "$network"
 		mapfile -t ids < <(docker ps -aq --filter "network=$network")
 		[ ${#ids[@]} = 0 ] || docker rm -f -v "${ids[@]}" >/dev/null
 	done

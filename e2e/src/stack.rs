@@ -20,6 +20,7 @@ const SOCKET: &str = "/var/run/docker.sock";
 #[derive(Debug)]
 pub struct Stack {
     network: String,
+    table: String,
     gateway: IpAddr,
     postgres: ContainerAsync<GenericImage>,
     postgres_port: u16,
@@ -43,12 +44,22 @@ impl Stack {
         let network = format!("fresco-test-{}", &run[..8]);
         let config =
             DockerConfig::new(PlatformId::new()).network(&network).label(TEST_LABEL, "network");
+        let table = config.firewall_table();
         let docker = DockerRuntime::connect(config).await.expect("Docker");
         let gateway = docker.gateway();
         let (postgres, postgres_port) = start_postgres(gateway).await;
         let (http_port, api_port) = (free_port(), free_port());
         let traefik = start_traefik(&network, http_port, api_port).await;
-        Self { network, gateway, postgres, postgres_port, _traefik: traefik, http_port, api_port }
+        Self {
+            network,
+            table,
+            gateway,
+            postgres,
+            postgres_port,
+            _traefik: traefik,
+            http_port,
+            api_port,
+        }
     }
 
     /// The tenants' network.
@@ -123,6 +134,8 @@ impl Stack {
         self._traefik.rm().await.expect("Traefik is removed");
         self.postgres.rm().await.expect("PostgreSQL is removed");
         let _ = Command::new("docker").args(["network", "rm", &self.network]).output();
+        // Of those who ran a server here; others have none.
+        let _ = Command::new("nft").args(["delete", "table", "inet", &self.table]).output();
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::capacity::DiskSpace;
 use crate::database::{DatabaseMetrics, DatabaseSnapshots, TenantDatabase};
 use crate::error::{Error, ErrorKind, Result};
+use crate::isolation::RuntimeIsolation;
 use crate::router::Router;
 use crate::runtime::{ContainerRuntime, RuntimeEvents, RuntimeMetrics, RuntimeResize};
 use crate::store::Store;
@@ -29,6 +30,8 @@ pub struct Backends {
     pub runtime_events: Option<Arc<dyn RuntimeEvents>>,
     /// Changes a running container's limits.
     pub runtime_resize: Option<Arc<dyn RuntimeResize>>,
+    /// Keeps tenants' containers apart, and proves it.
+    pub runtime_isolation: Option<Arc<dyn RuntimeIsolation>>,
     /// Measures databases.
     pub database_metrics: Option<Arc<dyn DatabaseMetrics>>,
     /// Copies tenants' data out and in.
@@ -53,6 +56,7 @@ impl Backends {
             runtime_metrics: None,
             runtime_events: None,
             runtime_resize: None,
+            runtime_isolation: None,
             database_metrics: None,
             database_snapshots: None,
             disk_space: None,
@@ -77,6 +81,13 @@ impl Backends {
     #[must_use]
     pub fn with_runtime_resize(mut self, resize: impl RuntimeResize) -> Self {
         self.runtime_resize = Some(Arc::new(resize));
+        self
+    }
+
+    /// The same backends with a runtime that keeps tenants' containers apart, and proves it.
+    #[must_use]
+    pub fn with_runtime_isolation(mut self, isolation: impl RuntimeIsolation) -> Self {
+        self.runtime_isolation = Some(Arc::new(isolation));
         self
     }
 

@@ -17,6 +17,7 @@ use crate::health::Health;
 use crate::ids::{Generation, ImageId, InstanceId, OperationId, PlatformId, TenantId, WorkerId};
 use crate::image::{ImageSource, ProgressSink, PullProgress};
 use crate::instance::{Endpoint, Instance, InstanceSpec};
+use crate::isolation::{IsolationReport, RuntimeIsolation};
 use crate::operation::{Event, NewOperation, Operation};
 use crate::router::{Route, RouteEntry, RoutePlan, RouteState, Router};
 use crate::runtime::{
@@ -99,6 +100,18 @@ impl<T: DiskSpace + ?Sized> DiskSpace for Arc<T> {
 impl<T: RuntimeResize + ?Sized> RuntimeResize for Arc<T> {
     async fn resize(&self, instance: &InstanceId, limits: &Limits) -> Result<()> {
         (**self).resize(instance, limits).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: RuntimeIsolation + ?Sized> RuntimeIsolation for Arc<T> {
+    async fn ensure_isolation(&self) -> Result<bool> {
+        (**self).ensure_isolation().await
+    }
+
+    async fn probe_isolation(&self) -> Result<IsolationReport> {
+        (**self).probe_isolation().await
     }
 }
 

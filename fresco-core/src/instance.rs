@@ -143,7 +143,8 @@ pub enum Guarantee {
     Cpus,
     /// The limit of processes.
     Pids,
-    /// No way from one tenant's container to another's.
+    /// No way from one tenant's container to another's; with
+    /// [`RuntimeIsolation`](crate::RuntimeIsolation), nor to the host's services and private networks.
     Network,
     /// No way out of the container's own files and rights.
     Confinement,

@@ -20,10 +20,12 @@ mod health;
 mod ids;
 mod image;
 mod instance;
+mod isolation;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod operation;
 mod orchestrator;
+mod prove;
 mod reconcile;
 mod request;
 mod router;
@@ -54,11 +56,13 @@ pub use ids::{
 };
 pub use image::{ImageRef, ImageSource, ProgressSink, PullProgress};
 pub use instance::{Endpoint, Guarantee, Instance, InstanceSpec, InstanceState, Revision};
+pub use isolation::{IsolationAttempt, IsolationReport, RuntimeIsolation};
 pub use operation::{
     Actor, Change, Event, Failure, NewOperation, Operation, OperationStatus, StepRecord,
     StepStatus, Target,
 };
 pub use orchestrator::{Orchestrator, OrchestratorBuilder};
+pub use prove::IsolationState;
 pub use reconcile::Reconciliation;
 pub use request::{Accepted, Inventory, Update};
 pub use router::{Route, RouteEntry, RoutePlan, RouteState, Router};

@@ -10,6 +10,7 @@ use crate::backends::{Backends, call};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{OperationId, TenantId};
 use crate::operation::{Actor, Event, NewOperation, Operation, Target};
+use crate::prove::{self, IsolationState, Proof};
 use crate::reconcile::{self, Reconciliation};
 use crate::request::{Accepted, Inventory, Update};
 use crate::router::Route;
@@ -55,7 +56,8 @@ impl OrchestratorBuilder {
         let Self { backends, settings } = self;
         settings.validate()?;
         check(&backends, &settings).await?;
-        let shop = Shop { backends, settings, work: tokio::sync::Notify::new() };
+        let (work, proof) = (tokio::sync::Notify::new(), Proof::new());
+        let shop = Shop { backends, settings, work, proof };
         Ok(Orchestrator { shop: Arc::new(shop) })
     }
 }
@@ -89,11 +91,13 @@ impl Orchestrator {
     /// # Errors
     /// `Invalid` for a spec or an actor that can't be, `Unsupported` for an isolation that the database does
     /// not have, `Conflict` for a subdomain that is taken, `Exhausted` when there is no room for one
-    /// more tenant.
+    /// more tenant, `Unavailable` with the context `isolation` while it is known that tenants are not
+    /// kept apart.
     pub async fn deploy(&self, id: TenantId, spec: TenantSpec, actor: Actor) -> Result<Accepted> {
         spec.validate()?;
         actor.validate()?;
         self.check_isolation(spec.isolation)?;
+        prove::check(&self.shop)?;
         let target = Target { spec: spec.clone(), image: None };
         let new = self.asked(Action::Create, actor, target).await?;
         let create = self.backends().store.create(id, &spec, &new);
@@ -181,6 +185,9 @@ impl Orchestrator {
             );
         }
         let action = allowed(&tenant, action)?;
+        if action == Action::Create {
+            prove::check(&self.shop)?;
+        }
         let target = change(Target {
             spec: tenant.spec.clone(),
             // What was never active has no image to keep: look it up by name again.
@@ -324,6 +331,13 @@ impl Orchestrator {
             databases: call("database.list", deadline, databases).await?,
             routes,
         })
+    }
+
+    /// Whether tenants are kept apart, as the workers of this program last saw it; `None` when the
+    /// runtime can't tell.
+    #[must_use]
+    pub fn isolation(&self) -> Option<IsolationState> {
+        self.backends().runtime_isolation.as_ref().map(|_| self.shop.proof.state())
     }
 
     /// Compares what runs with the store now, and mends the difference.

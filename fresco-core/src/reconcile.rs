@@ -20,6 +20,7 @@ use crate::error::{ErrorKind, Result};
 use crate::ids::TenantId;
 use crate::instance::Instance;
 use crate::operation::{Actor, NewOperation, Operation, Target};
+use crate::prove;
 use crate::runtime::RuntimeEvent;
 use crate::step::Action;
 use crate::store::TenantQuery;
@@ -81,6 +82,8 @@ async fn keep_on(shop: &Shop, interval: Duration) {
                 }
                 // The events ended: subscribe again, but not in a hurry.
                 Ok(false) => {
+                    // The runtime was lost, restarted perhaps, and its network with it.
+                    shop.proof.doubt();
                     tokio::time::sleep(shop.settings.work_interval).await;
                     break;
                 }
@@ -126,6 +129,7 @@ fn report(found: &Reconciliation) {
 
 /// One comparison.
 pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
+    prove::ensure(shop).await;
     let (backends, deadline) = (&shop.backends, shop.settings.call_deadline);
     let instances = call("runtime.list", deadline, backends.runtime.list(None)).await?;
     let databases = call("database.list", deadline, backends.database.list(None)).await?;

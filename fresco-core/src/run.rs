@@ -17,12 +17,14 @@ use crate::backends::{Backends, call};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Generation;
 use crate::operation::{Change, Failure, Operation, OperationStatus, Target};
+use crate::prove::Proof;
 use crate::settings::Settings;
 use crate::stage::{Direction, Stage};
 use crate::step::{Action, Step};
 use crate::steps;
 use crate::store::{Entry, Lease};
 use crate::tenant::{DesiredState, TenantState, TenantStatus};
+use crate::worker::Shop;
 
 /// How a worker's turn at an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub(crate) struct Run<'a> {
     /// Whether it was stuck and nothing has come of it since: then each try is one try, and tells
     /// only what is new, however long it goes on.
     stuck: bool,
+    /// Whether tenants are kept apart.
+    pub(crate) proof: &'a Proof,
     cancel: &'a CancellationToken,
     pub(crate) deadline: Instant,
 }
@@ -54,15 +58,11 @@ pub(crate) struct Run<'a> {
 pub(crate) type Detail = Option<String>;
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(
-        backends: &'a Backends,
-        settings: &'a Settings,
-        lease: &'a Lease,
-        cancel: &'a CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(shop: &'a Shop, lease: &'a Lease, cancel: &'a CancellationToken) -> Self {
         Self {
-            backends,
-            settings,
+            backends: &shop.backends,
+            settings: &shop.settings,
+            proof: &shop.proof,
             lease,
             stage: lease.stage.clone(),
             tenant: lease.tenant.state.clone(),

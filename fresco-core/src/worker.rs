@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backends::{Backends, call};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::WorkerId;
+use crate::prove::{self, Proof};
 use crate::reconcile;
 use crate::run::{Ended, Run};
 use crate::settings::Settings;
@@ -35,6 +36,8 @@ pub(crate) struct Shop {
     pub(crate) settings: Settings,
     /// A hint that there is work; the store is asked regularly in any case.
     pub(crate) work: Notify,
+    /// Whether tenants are kept apart.
+    pub(crate) proof: Proof,
 }
 
 /// The running workers of an orchestrator. Dropping it ends them at once, as a crash would: the
@@ -54,6 +57,8 @@ impl Workers {
             let (shop, token) = (shop.clone(), cancel.clone());
             tasks.spawn(again(cancel.clone(), move || work(shop.clone(), token.clone())));
         }
+        let (proving, token) = (shop.clone(), cancel.clone());
+        tasks.spawn(again(cancel.clone(), move || prove::keep(proving.clone(), token.clone())));
         let (shop, token) = (shop.clone(), cancel.clone());
         tasks.spawn(again(cancel.clone(), move || reconcile::keep(shop.clone(), token.clone())));
         Self { tasks, cancel }
@@ -111,7 +116,7 @@ async fn idle(shop: &Shop, cancel: &CancellationToken, time: Duration) {
 async fn turn(shop: &Shop, lease: &Lease, sent: Instant, cancel: &CancellationToken) {
     let (tenant, action) = (lease.tenant.id, lease.operation.action);
     tracing::info!(%tenant, %action, operation = %lease.operation.id, deaths = lease.deaths, "working");
-    let run = Run::new(&shop.backends, &shop.settings, lease, cancel).walk();
+    let run = Run::new(shop, lease, cancel).walk();
     // A backend that panics must not take this worker with it. It counts as a death: the work is
     // taken up again from what is stored, and given up after too many.
     let run = AssertUnwindSafe(run).catch_unwind().map(|ended| {

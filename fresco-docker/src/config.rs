@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use fresco_core::{Error, ErrorKind, PlatformId, Result};
 
+use crate::isolation::Firewall;
+
 /// How to reach Docker, and what the containers on it have in common.
 ///
 /// ```
@@ -27,6 +29,7 @@ pub struct DockerConfig {
     pub(crate) probe_timeout: Duration,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) reserved: Option<(u32, f64)>,
+    pub(crate) firewall: Option<Firewall>,
 }
 
 impl DockerConfig {
@@ -49,6 +52,7 @@ impl DockerConfig {
             probe_timeout: Duration::from_secs(3),
             labels: BTreeMap::new(),
             reserved: None,
+            firewall: None,
         }
     }
 
@@ -111,6 +115,33 @@ impl DockerConfig {
     pub fn reserve(mut self, memory_mb: u32, cpus: f64) -> Self {
         self.reserved = Some((memory_mb, cpus));
         self
+    }
+
+    /// The same engine, with nftables rules that keep tenants from this machine's services and from
+    /// private networks. They need the program `nft` and root or `CAP_NET_ADMIN`; without them
+    /// [`Guarantee::Network`](fresco_core::Guarantee::Network) is not enforced. Docker must run on this machine.
+    ///
+    /// The runtime then is a [`RuntimeIsolation`](fresco_core::RuntimeIsolation).
+    #[must_use]
+    pub fn firewall(mut self, firewall: Firewall) -> Self {
+        self.firewall = Some(firewall);
+        self
+    }
+
+    /// The firewall's rules for the bridge of this configuration, to be loaded with `nft -f` before
+    /// Docker starts. A network that somebody else made may have another bridge.
+    ///
+    /// # Errors
+    /// `Unsupported` without a firewall, `Invalid` for a bridge whose name can't be.
+    pub fn firewall_rules(&self) -> Result<String> {
+        crate::isolation::firewall(self)?.rules(&self.bridge_name())
+    }
+
+    /// The name of the firewall's table, of the family `inet`. Whoever takes a platform away removes
+    /// it: `nft delete table inet NAME`. A network that somebody else made may have another bridge.
+    #[must_use]
+    pub fn firewall_table(&self) -> String {
+        crate::isolation::table(&self.bridge_name())
     }
 
     pub(crate) fn bridge_name(&self) -> String {

@@ -81,8 +81,17 @@ impl Container {
         networks.get(network)?.ip_address.as_deref()?.parse().ok()
     }
 
+    /// All its addresses on a network.
+    pub(crate) fn addresses(&self, network: &str) -> Vec<IpAddr> {
+        let settings = self.0.network_settings.as_ref();
+        let networks = settings.and_then(|settings| settings.networks.as_ref());
+        let found = networks.and_then(|networks| networks.get(network));
+        let texts = found.into_iter().flat_map(|at| [&at.ip_address, &at.global_ipv6_address]);
+        texts.flatten().filter_map(|text| text.parse().ok()).collect()
+    }
+
     /// The instance; `None` when our own labels are missing or spoilt.
-    pub(crate) fn instance(&self, network: &str, unenforced: &[Guarantee]) -> Option<Instance> {
+    pub(crate) fn instance(&self, network: &str, unenforced: Vec<Guarantee>) -> Option<Instance> {
         let tenant: TenantId = self.parsed(labels::TENANT_ID)?;
         let endpoint = self.parsed(PORT_LABEL).and_then(|port| {
             let address = self.address(network)?;
@@ -98,7 +107,7 @@ impl Container {
             Revision::new(self.label(labels::REVISION)?),
             ImageId::new(self.0.image.as_deref()?),
         );
-        Some(instance.with_state(state, endpoint).with_unenforced(unenforced.to_vec()))
+        Some(instance.with_state(state, endpoint).with_unenforced(unenforced))
     }
 }
 
@@ -143,6 +152,6 @@ mod tests {
         let container = container(Status::RUNNING, labels);
         assert!(container.belongs_to(platform));
         assert!(!container.belongs_to(PlatformId::new()));
-        assert_eq!(container.instance("n", &[]), None);
+        assert_eq!(container.instance("n", Vec::new()), None);
     }
 }

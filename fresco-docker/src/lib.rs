@@ -27,6 +27,9 @@
 //! the host ([`DockerRuntime::gateway`]) and no other container. What an engine can't enforce of
 //! this stands in [`Instance::unenforced`](fresco_core::Instance::unenforced).
 //!
+//! With [`DockerConfig::firewall`] it is also kept from the host's services and from private
+//! networks, and a probe from a container proves it.
+//!
 //! # Logging
 //! The `bollard` library writes requests and answers, and with them tenants' environments, to the
 //! `log` crate at the levels debug and trace. A program that collects those must leave out the
@@ -43,6 +46,7 @@ mod events;
 mod http;
 mod images;
 mod instance;
+mod isolation;
 mod logs;
 mod metrics;
 mod network;
@@ -53,6 +57,7 @@ mod spec;
 mod traefik;
 
 pub use config::DockerConfig;
-pub use report::{DockerReport, ImageReport, NetworkReport};
+pub use isolation::{Firewall, run_network_probe};
+pub use report::{DockerReport, FirewallReport, ImageReport, NetworkReport};
 pub use runtime::DockerRuntime;
 pub use traefik::{TraefikConfig, TraefikLabels, TraefikReport};

@@ -1,7 +1,7 @@
 //! The tenants' network: a bridge on which containers reach the host and nobody else.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bollard::models::{Network as Found, NetworkCreateRequest};
@@ -25,6 +25,8 @@ pub(crate) struct Network {
     pub(crate) name: String,
     /// The host's own address on it.
     pub(crate) gateway: IpAddr,
+    /// The name of its bridge on the host.
+    pub(crate) bridge: String,
 }
 
 impl Network {
@@ -129,14 +131,30 @@ pub(crate) fn verify(found: &Found, config: &DockerConfig) -> Result<Network> {
         return conflict("has no way to its host");
     }
     // The bridge may have another name than ours: the operator may have made the network.
-    let ranges = found.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
-    let gateway = ranges
-        .filter_map(|range| range.gateway.as_deref()?.split('/').next()?.parse().ok())
-        .find(IpAddr::is_ipv4);
-    match gateway {
-        Some(gateway) => Ok(Network { name: config.network.clone(), gateway }),
+    let bridge = match option(BRIDGE) {
+        Some(name) => name.clone(),
+        // How Docker names one that nobody named.
+        None => {
+            format!("br-{}", found.id.as_deref().and_then(|id| id.get(..12)).unwrap_or_default())
+        }
+    };
+    match gateways(found).find(IpAddr::is_ipv4) {
+        Some(gateway) => Ok(Network { name: config.network.clone(), gateway, bridge }),
         None => conflict("has no IPv4 gateway"),
     }
+}
+
+/// The host's own addresses on a network.
+pub(crate) fn gateways(found: &Found) -> impl Iterator<Item = IpAddr> + '_ {
+    let ranges = found.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
+    ranges.filter_map(|range| {
+        let bare = |text: &str| text.split('/').next()?.parse().ok();
+        range.gateway.as_deref().and_then(bare).or_else(|| {
+            // Of its own first network Docker tells no gateway: it is the first address.
+            let subnet: Ipv4Addr = range.subnet.as_deref()?.split('/').next()?.parse().ok()?;
+            Some(Ipv4Addr::from_bits(subnet.to_bits() + 1).into())
+        })
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use fresco_core::{Error, Guarantee, ImageId, ImageRef, Result};
 use crate::config::DockerConfig;
 use crate::engine::{Engine, unenforced};
 use crate::images;
-use crate::network::{find, verify};
+use crate::isolation;
+use crate::network::{Network, find, verify};
 
 /// How long an image's registry has to answer.
 const REGISTRY: Duration = Duration::from_secs(5);
@@ -45,6 +46,8 @@ pub struct DockerReport {
     pub unenforced: Vec<Guarantee>,
     /// The tenants' network.
     pub network: NetworkReport,
+    /// What keeps tenants from this machine; `None` unless the configuration asks for it.
+    pub firewall: Option<FirewallReport>,
     /// The image that was asked for.
     pub image: ImageReport,
 }
@@ -58,6 +61,18 @@ pub enum NetworkReport {
     /// It is as it must be, and this is the host's address on it.
     Fit(IpAddr),
     /// It can't be used, or could not be looked at.
+    Unfit(Error),
+}
+
+/// The nftables rules that keep tenants from this machine, as they were found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FirewallReport {
+    /// There are none: the server loads them when it starts.
+    Absent,
+    /// There are some. Only the server that loaded them knows whether they were changed since.
+    Loaded,
+    /// They can't be looked at, or would be of no use: why, and what to do.
     Unfit(Error),
 }
 
@@ -94,6 +109,16 @@ impl DockerReport {
             image_report(&engine, image),
         );
         let (version, (info, ours)) = (version?, info?);
+        let (network, found) = network;
+        let firewall = match (&config.firewall, found) {
+            (None, _) => None,
+            (Some(_), None) => Some(FirewallReport::Absent),
+            (Some(_), Some(found)) => Some(match isolation::is_there(&found).await {
+                Ok(true) => FirewallReport::Loaded,
+                Ok(false) => FirewallReport::Absent,
+                Err(error) => FirewallReport::Unfit(error),
+            }),
+        };
         let theirs =
             info.system_time.as_deref().and_then(|text| text.parse::<DateTime<Utc>>().ok());
         let unenforced = unenforced(&info);
@@ -109,21 +134,22 @@ impl DockerReport {
             clock_ahead: theirs.map(|theirs| theirs - ours),
             unenforced,
             network,
+            firewall,
             image,
         })
     }
 }
 
-async fn network(engine: &Engine, config: &DockerConfig) -> NetworkReport {
+async fn network(engine: &Engine, config: &DockerConfig) -> (NetworkReport, Option<Network>) {
     let found = match find(engine, &config.network).await {
         Ok(found) => found,
-        Err(error) => return NetworkReport::Unfit(error),
+        Err(error) => return (NetworkReport::Unfit(error), None),
     };
     // Of several the oldest stays: whoever connects next removes or refuses the others.
     match found.first().map(|network| verify(network, config)) {
-        None => NetworkReport::Absent,
-        Some(Ok(network)) => NetworkReport::Fit(network.gateway),
-        Some(Err(error)) => NetworkReport::Unfit(error),
+        None => (NetworkReport::Absent, None),
+        Some(Ok(network)) => (NetworkReport::Fit(network.gateway), Some(network)),
+        Some(Err(error)) => (NetworkReport::Unfit(error), None),
     }
 }
 

@@ -16,11 +16,13 @@ use fresco_core::{
     RuntimeResize, TenantId, labels,
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::config::DockerConfig;
 use crate::engine::{Engine, unenforced};
 use crate::instance::Container;
+use crate::isolation::Rules;
 use crate::network::Network;
 use crate::spec::LimitValues;
 use crate::{ensure, http, images, logs};
@@ -38,7 +40,12 @@ pub struct DockerRuntime {
     pub(crate) engine: Engine,
     pub(crate) config: DockerConfig,
     pub(crate) network: Network,
+    /// What the engine can't enforce.
     pub(crate) unenforced: Vec<Guarantee>,
+    /// What keeps tenants from this machine.
+    pub(crate) rules: Rules,
+    /// Held by whoever probes them.
+    pub(crate) probing: Mutex<()>,
 }
 
 impl DockerRuntime {
@@ -55,11 +62,18 @@ impl DockerRuntime {
         let connect = async {
             let engine = Engine::connect(&config).await?;
             let unenforced = unenforced(&engine.info().await?);
+            let network = Network::ensure(&engine, &config).await?;
+            let rules = Rules::default();
+            if let Some(firewall) = &config.firewall
+                && let Err(error) = rules.ensure(firewall, &network).await
+            {
+                tracing::warn!(error = %error.chain(), "tenants are not kept from this machine and its networks");
+            }
             if !unenforced.is_empty() {
                 tracing::warn!(?unenforced, "this Docker can't enforce everything");
             }
-            let network = Network::ensure(&engine, &config).await?;
-            Ok(Self { engine, network, unenforced, config: config.clone() })
+            let (config, probing) = (config.clone(), Mutex::default());
+            Ok(Self { engine, network, unenforced, rules, probing, config })
         };
         connect.await.map_err(|error: Error| error.during("runtime.connect"))
     }
@@ -71,10 +85,16 @@ impl DockerRuntime {
         self.network.gateway
     }
 
-    /// What this engine can't enforce; every [`Instance`] says it too.
+    /// What this machine can't enforce; every [`Instance`] says it too. With a
+    /// [firewall](DockerConfig::firewall) the network is among it until its rules are loaded.
     #[must_use]
-    pub fn unenforced(&self) -> &[Guarantee] {
-        &self.unenforced
+    pub fn unenforced(&self) -> Vec<Guarantee> {
+        let mut unenforced = self.unenforced.clone();
+        let open = self.config.firewall.is_some() && !self.rules.were_loaded();
+        if open && !unenforced.contains(&Guarantee::Network) {
+            unenforced.push(Guarantee::Network);
+        }
+        unenforced
     }
 
     /// The memory of the engine's machine, in MB.
@@ -118,7 +138,7 @@ impl DockerRuntime {
     }
 
     pub(crate) fn instance(&self, container: &Container) -> Result<Instance> {
-        container.instance(&self.network.name, &self.unenforced).ok_or_else(|| {
+        container.instance(&self.network.name, self.unenforced()).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "the container's own labels are missing or spoilt")
                 .with("container", container.id())
         })

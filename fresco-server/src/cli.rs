@@ -5,6 +5,9 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::settings::{SETTINGS, Setting, Values};
 
+/// The task that the platform itself gives its program, in a container.
+pub(crate) const NETWORK_PROBE: &str = "network-probe";
+
 /// What the program was started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,6 +18,10 @@ pub enum Task {
     Migrate,
     /// Look at everything that the platform needs, and say what is wrong.
     Doctor,
+    /// Print the rules that keep tenants from this machine, for `nft -f`.
+    Firewall,
+    /// Be the program in a container that probes those rules.
+    NetworkProbe,
 }
 
 /// Reads the command line: what to do, and the settings that flags give.
@@ -30,6 +37,8 @@ where
     let (task, flags) = match matches.subcommand() {
         Some(("migrate", flags)) => (Task::Migrate, flags),
         Some(("doctor", flags)) => (Task::Doctor, flags),
+        Some(("firewall", flags)) => (Task::Firewall, flags),
+        Some((NETWORK_PROBE, flags)) => (Task::NetworkProbe, flags),
         Some((_, flags)) => (Task::Serve, flags),
         None => (Task::Serve, &matches),
     };
@@ -54,7 +63,11 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("doctor").about("Look at all that is needed, and say what is wrong"),
-        );
+        )
+        .subcommand(Command::new("firewall").about(
+            "Print the rules that keep tenants from this machine, for `nft -f` before Docker starts",
+        ))
+        .subcommand(Command::new(NETWORK_PROBE).hide(true));
     for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
         command = command.arg(
             Arg::new(setting.name)

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fresco_core::{Backends, Capacity, Orchestrator, Result, Store};
-use fresco_docker::{DockerConfig, DockerRuntime, TraefikConfig, TraefikLabels};
+use fresco_core::{Backends, Capacity, Error, ErrorKind, Orchestrator, PlatformId, Result, Store};
+use fresco_docker::{DockerConfig, DockerRuntime, Firewall, TraefikConfig, TraefikLabels};
 use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
 
 use crate::accounts::{Accounts, AccountsConfig};
+use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
 use crate::platform::Platform;
 
@@ -58,6 +59,7 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
     let docker = DockerConfig::new(id)
         .host(&config.docker_host)
         .network(&config.docker_network)
+        .firewall(firewall(config).await?)
         .reserve(config.tenants.reserved_mb(), config.tenants.cpus.min);
     let docker = Arc::new(DockerRuntime::connect(docker).await?);
     let (host, port) = &config.tenant_database_host;
@@ -74,7 +76,8 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
         .with_runtime_events(docker.clone())
         .with_runtime_metrics(docker.clone())
         .with_runtime_resize(docker.clone())
-        .with_disk_space(docker)
+        .with_disk_space(docker.clone())
+        .with_runtime_isolation(docker)
         .with_database_metrics(tenants.clone())
         .with_database_snapshots(tenants);
     Ok((backends, capacity))
@@ -89,6 +92,47 @@ async fn tell_of_others(docker: &DockerRuntime) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What tenants may reach on this machine and in its networks.
+async fn firewall(config: &Config) -> Result<Firewall> {
+    let mut firewall = Firewall::new()
+        .entry_ports(entry_ports(&config.traefik))
+        .closed_ports([config.listen.port(), config.traefik.dashboard.port()])
+        .prober([NETWORK_PROBE]);
+    firewall = match &config.tenant_database_host {
+        (None, port) => firewall.gateway_port(*port),
+        (Some(host), port) => {
+            let found = tokio::net::lookup_host((host.as_str(), *port)).await;
+            let found = found.map_err(|error| {
+                let what = "TENANT_DATABASE_HOST has no address now, so tenants can't be let through to it";
+                Error::new(ErrorKind::Unavailable, what).with("host", host).with_source(error)
+            })?;
+            found.fold(firewall, Firewall::reach)
+        }
+    };
+    if let Some(resolvers) = &config.tenant_resolvers {
+        firewall = firewall.resolvers(resolvers.iter().copied());
+    }
+    Ok(config.tenant_reach.iter().copied().fold(firewall, Firewall::reach))
+}
+
+/// The ports at which everybody reaches tenants.
+fn entry_ports(traefik: &Traefik) -> Vec<u16> {
+    let https = (traefik.https && !traefik.tls_upstream).then_some(traefik.https_port);
+    std::iter::once(traefik.http.port()).chain(https).collect()
+}
+
+/// The rules that the server will load, as they can be known without Docker.
+///
+/// # Errors
+/// When the tenants' database has no address.
+pub async fn firewall_rules(config: &Config) -> Result<String> {
+    // The id marks what is made, and nothing is.
+    DockerConfig::new(PlatformId::new())
+        .network(&config.docker_network)
+        .firewall(firewall(config).await?)
+        .firewall_rules()
 }
 
 fn accounts(config: &Config) -> AccountsConfig {

@@ -39,6 +39,10 @@ pub struct Config {
     pub docker_host: String,
     /// The tenants' network.
     pub docker_network: String,
+    /// What tenants may reach in private networks, beside their database.
+    pub tenant_reach: Vec<SocketAddr>,
+    /// The name servers of containers; `None` stands for those of this machine.
+    pub tenant_resolvers: Option<Vec<IpAddr>>,
     /// What tenants may be.
     pub tenants: TenantPolicy,
     /// How much all tenants may take together.
@@ -152,6 +156,8 @@ impl Reader<'_> {
         let docker_network = self.text("DOCKER_NETWORK");
         let sane = lease.is_none_or(|n| (3..=3600).contains(&n));
         self.check("LEASE_SECONDS", sane, "must be 3 to 3600");
+        let reach = self.list::<SocketAddr>("TENANT_REACH", "address:port, such as 10.0.0.5:587");
+        let resolvers = self.list::<IpAddr>("TENANT_RESOLVERS", "IP addresses");
         self.check("WORKERS", workers.is_none_or(|n| (1..=64).contains(&n)), "must be 1 to 64");
         let loopback = |domain: &Hostname| domain.as_str() == "localhost";
         self.check(
@@ -168,6 +174,8 @@ impl Reader<'_> {
             cors_origin: cors_origin?,
             docker_host: docker_host?,
             docker_network: docker_network?,
+            tenant_reach: reach?.unwrap_or_default(),
+            tenant_resolvers: resolvers?,
             tenants: tenants?,
             room: room?,
             base_domain: base_domain?,

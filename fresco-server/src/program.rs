@@ -42,10 +42,18 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 .await
                 .unwrap_or(ExitCode::FAILURE);
         }
+        Task::Firewall => compose::firewall_rules(&config)
+            .await
+            .map(|rules| {
+                // Who reads it has gone: nobody is left to tell.
+                let _ = io::stdout().write_all(rules.as_bytes());
+            })
+            .map_err(ServeError::Part),
         Task::Migrate => {
             logging::start(&config);
             compose::migrate(&config).await.map_err(ServeError::Part)
         }
+        Task::NetworkProbe => return fresco_docker::run_network_probe(),
         Task::Serve => {
             logging::start(&config);
             serve::serve(config).await

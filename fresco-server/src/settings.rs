@@ -101,6 +101,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("DOCKER_NETWORK", Some("fresco-platform-network"), "The Docker network of the tenants"),
     setting(
+        "TENANT_REACH",
+        None,
+        "Places in private networks that tenants may reach by TCP, beside their database: address:port, separated by commas",
+    ),
+    setting(
+        "TENANT_RESOLVERS",
+        None,
+        "The addresses of the name servers that Docker gives to containers, separated by commas; default: those of this machine",
+    ),
+    setting(
         "FRESCO_IMAGE",
         Some("ghcr.io/complexdatacollective/fresco:latest"),
         "The image that new tenants run",

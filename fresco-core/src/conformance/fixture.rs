@@ -13,7 +13,8 @@ use secrecy::SecretString;
 use crate::{
     AppProfile, ContainerRuntime, DatabaseMetrics, DatabaseSnapshots, Endpoint, EnvName, Guarantee,
     Hostname, ImageId, ImageRef, InstanceId, Isolation, Limits, Result, Route, Router,
-    RuntimeEvents, RuntimeMetrics, RuntimeResize, Store, TenantDatabase, TenantId,
+    RuntimeEvents, RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store, TenantDatabase,
+    TenantId,
 };
 
 /// What all fixtures have in common.
@@ -123,6 +124,16 @@ pub trait RuntimeResizeFixture: RuntimeFixture {
 
     /// The limits that hold for a container now, read past the runtime.
     async fn limits_of(&self, instance: &InstanceId) -> Limits;
+}
+
+/// A runtime that keeps tenants' containers apart, and proves it.
+#[async_trait]
+pub trait RuntimeIsolationFixture: Fixture {
+    /// The ability, for a platform of this fixture alone.
+    fn isolation(&self) -> Arc<dyn RuntimeIsolation>;
+
+    /// Takes away, past the runtime, what keeps the containers apart, or a part of it.
+    async fn take_isolation_away(&self);
 }
 
 /// A [`TenantDatabase`] to be tried.

@@ -186,6 +186,33 @@ macro_rules! runtime_resize_conformance {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! __runtime_isolation_cases {
+    ($then:ident $(, $($with:tt)*)?) => {
+        $crate::$then! { $($($with)*)?
+            isolation_in_place_is_left
+            isolation_taken_away_is_put_back
+            isolation_in_place_is_proved
+            isolation_missing_is_found
+        }
+    };
+}
+
+/// A test for every promise of [`RuntimeIsolation`](crate::RuntimeIsolation).
+///
+/// Give it an expression of a [`RuntimeIsolationFixture`](crate::conformance::RuntimeIsolationFixture), which is
+/// evaluated for each case, and, after a comma, attributes for all tests.
+#[macro_export]
+macro_rules! runtime_isolation_conformance {
+    ($fixture:expr $(, $(#[$attribute:meta])+)? $(,)?) => {
+        $crate::__runtime_isolation_cases!(
+            __conformance_tests,
+            runtime, $fixture, [$($(#[$attribute])+)?],
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! __database_cases {
     ($then:ident $(, $($with:tt)*)?) => {
         $crate::$then! { $($($with)*)?

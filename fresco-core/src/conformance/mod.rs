@@ -22,6 +22,7 @@
 //! | [`runtime_metrics_conformance!`](crate::runtime_metrics_conformance) | [`RuntimeMetricsFixture`] |
 //! | [`runtime_events_conformance!`](crate::runtime_events_conformance) | [`RuntimeEventsFixture`] |
 //! | [`runtime_resize_conformance!`](crate::runtime_resize_conformance) | [`RuntimeResizeFixture`] |
+//! | [`runtime_isolation_conformance!`](crate::runtime_isolation_conformance) | [`RuntimeIsolationFixture`] |
 //! | [`database_conformance!`](crate::database_conformance) | [`DatabaseFixture`] |
 //! | [`database_metrics_conformance!`](crate::database_metrics_conformance) | [`DatabaseMetricsFixture`] |
 //! | [`database_snapshots_conformance!`](crate::database_snapshots_conformance) | [`DatabaseSnapshotsFixture`] |
@@ -44,7 +45,7 @@ mod tests;
 pub use fixture::{
     DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Example,
     ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
-    RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
+    RuntimeIsolationFixture, RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
 };
 #[doc(hidden)]
 pub use support::run;

@@ -66,6 +66,7 @@ fn every_promise_of_a_runtime_is_a_case() {
         include_str!("runtime/life.rs"),
         include_str!("runtime/look.rs"),
         include_str!("runtime/abilities.rs"),
+        include_str!("runtime/isolation.rs"),
     ];
     let names = [
         super::runtime::CASES,
@@ -73,8 +74,10 @@ fn every_promise_of_a_runtime_is_a_case() {
         &crate::__runtime_metrics_cases!(__conformance_names),
         &crate::__runtime_events_cases!(__conformance_names),
         &crate::__runtime_resize_cases!(__conformance_names),
+        &crate::__runtime_isolation_cases!(__conformance_names),
     ];
-    agree(include_str!("../runtime.rs"), &sources, &names);
+    let port = concat!(include_str!("../runtime.rs"), include_str!("../isolation.rs"));
+    agree(port, &sources, &names);
 }
 
 #[test]

@@ -26,6 +26,10 @@ pub(super) struct Engine {
     pub(super) images: Images,
     pub(super) containers: Vec<Container>,
     made: u32,
+    /// Whether containers are kept apart.
+    pub(super) isolated: bool,
+    /// Whether the right to keep them apart is missing.
+    pub(super) no_right_to_isolate: bool,
     /// What happens, for those who watch a platform.
     pub(super) events: broadcast::Sender<(PlatformId, RuntimeEvent)>,
     /// That a container or its log changed, for those who follow logs.
@@ -78,6 +82,8 @@ impl Default for Engine {
             images: Images::default(),
             containers: Vec::new(),
             made: 0,
+            isolated: false,
+            no_right_to_isolate: false,
             events: broadcast::Sender::new(EVENTS),
             changes: watch::Sender::new(()),
         }

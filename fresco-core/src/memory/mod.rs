@@ -121,6 +121,7 @@ impl MemoryWorld {
             .with_runtime_events(self.runtime())
             .with_runtime_metrics(self.runtime())
             .with_runtime_resize(self.runtime())
+            .with_runtime_isolation(self.runtime())
             .with_database_metrics(self.database())
             .with_database_snapshots(self.database())
     }

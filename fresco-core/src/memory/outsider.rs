@@ -98,6 +98,19 @@ impl Outsider {
         }
     }
 
+    /// Takes away what keeps tenants' containers apart.
+    pub fn take_isolation_away(&self) {
+        self.world.state().engine.isolated = false;
+    }
+
+    /// Takes away what keeps tenants' containers apart, and the right to put it back; or gives that
+    /// right again.
+    pub fn forbid_isolation(&self, forbidden: bool) {
+        let mut state = self.world.state();
+        state.engine.isolated &= !forbidden;
+        state.engine.no_right_to_isolate = forbidden;
+    }
+
     /// The environment of a container; `None` without the container.
     #[must_use]
     pub fn environment(&self, instance: &InstanceId) -> Option<BTreeMap<String, String>> {

@@ -14,6 +14,7 @@ use crate::health::Health;
 use crate::ids::{ImageId, InstanceId, TenantId};
 use crate::image::{ImageSource, ProgressSink, PullProgress};
 use crate::instance::{Instance, InstanceSpec};
+use crate::isolation::{IsolationAttempt, IsolationReport, RuntimeIsolation};
 use crate::runtime::{
     ContainerRuntime, LogLine, LogQuery, Reach, RuntimeEvent, RuntimeEvents, RuntimeMetrics,
     RuntimeResize, RuntimeSample,
@@ -290,5 +291,29 @@ impl RuntimeResize for MemoryRuntime {
             container.limits = *limits;
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl RuntimeIsolation for MemoryRuntime {
+    async fn ensure_isolation(&self) -> Result<bool> {
+        let engine = &mut self.world.state().engine;
+        if engine.no_right_to_isolate {
+            let what = "no right to keep containers apart";
+            return Err(Error::new(ErrorKind::Denied, what));
+        }
+        Ok(!std::mem::replace(&mut engine.isolated, true))
+    }
+
+    async fn probe_isolation(&self) -> Result<IsolationReport> {
+        let isolated = self.world.state().engine.isolated;
+        let tried = |what: &str, wanted, reached| {
+            let seen = if reached { "connected" } else { "no answer" };
+            IsolationAttempt::new(what, "memory", wanted, reached, seen)
+        };
+        Ok(IsolationReport::new(vec![
+            tried("the tenants' database", true, true),
+            tried("another tenant's port", false, !isolated),
+        ]))
     }
 }

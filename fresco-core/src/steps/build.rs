@@ -10,8 +10,10 @@ use crate::database::{DatabaseSpec, Fence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{ProgressSink, PullProgress};
 use crate::instance::{Instance, InstanceSpec};
+use crate::prove;
 use crate::run::{Detail, Run};
 use crate::stage::{Direction, Intent};
+use crate::step::Action;
 use crate::tenant::ContainerRef;
 
 /// How often progress of an image is told at most.
@@ -81,6 +83,10 @@ pub(super) async fn intend_container(run: &mut Run<'_>) -> Result<bool> {
 /// The credentials exist only here, between the database and the container. So a repeated try
 /// always issues new ones, and since these differ the container is replaced.
 pub(super) async fn container(run: &mut Run<'_>) -> Result<Detail> {
+    // Those that are there are not stopped; a new one is not let in.
+    if run.action() == Action::Create {
+        prove::wait(run).await?;
+    }
     let image = run.image_to_run().await?;
     let deadline = run.settings.call_deadline;
     let issue = run.backends.database.issue(run.fence());

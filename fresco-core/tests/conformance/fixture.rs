@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use fresco_core::conformance::{
     DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Example,
     ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
-    RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
+    RuntimeIsolationFixture, RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
 };
 use fresco_core::memory::{MemoryApp, MemorySession, MemoryWorld};
 use fresco_core::{
     AppProfile, ContainerRuntime, CredentialId, DatabaseMetrics, DatabaseSnapshots, Endpoint,
     Guarantee, Hostname, ImageId, ImageRef, ImageSource, InstanceId, InstanceSpec, Isolation,
     Limits, LogStream, PlatformId, ProgressSink, Result, Route, Router, RuntimeEvents,
-    RuntimeMetrics, RuntimeResize, Store, TenantDatabase, TenantId,
+    RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store, TenantDatabase, TenantId,
 };
 use secrecy::SecretString;
 
@@ -153,6 +153,17 @@ impl RuntimeFetchFixture for MemoryFixture {
 impl RuntimeMetricsFixture for MemoryFixture {
     fn metrics(&self) -> Arc<dyn RuntimeMetrics> {
         port!(self, RuntimeMetrics, self.world.runtime())
+    }
+}
+
+#[async_trait]
+impl RuntimeIsolationFixture for MemoryFixture {
+    fn isolation(&self) -> Arc<dyn RuntimeIsolation> {
+        port!(self, RuntimeIsolation, self.world.runtime())
+    }
+
+    async fn take_isolation_away(&self) {
+        self.world.outsider().take_isolation_away();
     }
 }
 

@@ -13,6 +13,7 @@ mod runtime {
     fresco_core::runtime_metrics_conformance!(MemoryFixture::new().await);
     fresco_core::runtime_events_conformance!(MemoryFixture::new().await);
     fresco_core::runtime_resize_conformance!(MemoryFixture::new().await);
+    fresco_core::runtime_isolation_conformance!(MemoryFixture::new().await);
 }
 
 mod runtime_behind_an_arc {
@@ -23,6 +24,7 @@ mod runtime_behind_an_arc {
     fresco_core::runtime_metrics_conformance!(MemoryFixture::new().await.behind_an_arc());
     fresco_core::runtime_events_conformance!(MemoryFixture::new().await.behind_an_arc());
     fresco_core::runtime_resize_conformance!(MemoryFixture::new().await.behind_an_arc());
+    fresco_core::runtime_isolation_conformance!(MemoryFixture::new().await.behind_an_arc());
 }
 
 mod schema_per_tenant {

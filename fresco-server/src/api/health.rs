@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fresco_core::{Error, ErrorKind, Health};
+use fresco_core::{Error, ErrorKind, Guarantee, Health, IsolationState};
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
@@ -35,6 +35,8 @@ enum PartName {
     Docker,
     TenantDatabase,
     Traefik,
+    /// That tenants are kept apart, as it was last proved.
+    Isolation,
 }
 
 /// A part, and whether it can be used.
@@ -101,7 +103,7 @@ async fn ask(platform: &Platform) -> HealthReport {
         (PartName::TenantDatabase, backends.database.health().boxed()),
         (PartName::Traefik, backends.router.health().boxed()),
     ];
-    let parts = join_all(calls.map(|(name, call)| async move {
+    let mut parts = join_all(calls.map(|(name, call)| async move {
         let start = Instant::now();
         let late = |_| Err(Error::new(ErrorKind::TimedOut, "no answer within 3 s"));
         let answer = timeout(DEADLINE, call).await.unwrap_or_else(late);
@@ -112,8 +114,22 @@ async fn ask(platform: &Platform) -> HealthReport {
         HealthPart { name, healthy: answer.is_ok(), latency_ms }
     }))
     .await;
+    parts.extend(isolation(platform));
     let all = parts.iter().all(|part| part.healthy);
     HealthReport { status: if all { HealthStatus::Ok } else { HealthStatus::Unavailable }, parts }
+}
+
+/// Known from the last proof; nothing is asked. While it fails no new tenant is let in.
+fn isolation(platform: &Platform) -> Option<HealthPart> {
+    let allowed = platform.orchestrator.settings().allow_unenforced.contains(&Guarantee::Network);
+    let fails = match platform.orchestrator.isolation()? {
+        IsolationState::Fails(why) if !allowed => {
+            tracing::warn!(part = ?PartName::Isolation, why, "a part can't be used");
+            true
+        }
+        _ => false,
+    };
+    Some(HealthPart { name: PartName::Isolation, healthy: !fails, latency_ms: 0 })
 }
 
 #[OpenApi(tag = "Tag::System")]

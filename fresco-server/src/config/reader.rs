@@ -71,6 +71,23 @@ impl<'a> Reader<'a> {
         self.parse::<NonZeroU16>(name, "a port, 1 to 65535").map(NonZeroU16::get)
     }
 
+    /// Values separated by commas; without the setting, `Some(None)`.
+    pub(super) fn list<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        kind: &str,
+    ) -> Option<Option<Vec<T>>> {
+        let Some(text) = self.text(name) else { return Some(None) };
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parsed: Option<Vec<T>> = parts.map(|part| part.parse().ok()).collect();
+        self.check(
+            name,
+            parsed.is_some(),
+            &format!("must be {kind}, separated by commas, but is `{text}`"),
+        );
+        parsed.map(Some)
+    }
+
     pub(super) fn one_of<T: Copy>(
         &mut self,
         name: &'static str,

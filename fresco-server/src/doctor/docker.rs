@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fresco_core::{Error, ErrorKind, Guarantee, PlatformId, Result};
-use fresco_docker::{DockerConfig, DockerReport, NetworkReport};
+use fresco_docker::{DockerConfig, DockerReport, Firewall, FirewallReport, NetworkReport};
 
 use super::finding::{Finding, Level};
 use super::mend::set;
@@ -20,6 +20,8 @@ pub(super) async fn gather(config: &Config) -> Result<DockerReport> {
     let docker = DockerConfig::new(PlatformId::new())
         .host(&config.docker_host)
         .network(&config.docker_network)
+        // Only whether there are rules is looked at, not which.
+        .firewall(Firewall::new())
         .call_timeout(CALL);
     within(DockerReport::gather(&docker, &config.tenants.image)).await
 }
@@ -54,6 +56,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
         findings.push(Finding::ok("limits", seen));
     }
     findings.push(network(config, &report.network));
+    findings.extend(report.firewall.as_ref().map(|report| firewall(config, report)));
     findings
 }
 
@@ -159,6 +162,34 @@ fn network(config: &Config, report: &NetworkReport) -> Finding {
 
 fn is_predefined(network: &str) -> bool {
     matches!(network, "bridge" | "host" | "none")
+}
+
+/// What keeps tenants from this machine's services and from private networks.
+fn firewall(config: &Config, report: &FirewallReport) -> Finding {
+    let error = match report {
+        FirewallReport::Loaded => {
+            let seen =
+                "nftables keeps tenants from this machine's services and from private networks";
+            return Finding::ok("firewall", seen);
+        }
+        FirewallReport::Absent => {
+            let seen = "nothing keeps tenants from this machine's services yet; the server loads its rules when it starts, and proves them";
+            return Finding::warning("firewall", seen);
+        }
+        FirewallReport::Unfit(error) => error,
+        _ => return Finding::warning("firewall", "this program does not know what it found"),
+    };
+    let allowed = config.allow_unenforced.contains(&Guarantee::Network);
+    let level = if allowed { Level::Warning } else { Level::Wrong };
+    let word = if allowed { " (ALLOW_UNENFORCED allows it)" } else { "" };
+    let finding = Finding::new(level, "firewall", format!("{}{word}", error.chain()));
+    match error.kind() {
+        ErrorKind::Denied => finding.mend("sudo -E \"$(command -v fresco-server)\" doctor"),
+        ErrorKind::Unsupported if !has_program("nft") => {
+            finding.mend("sudo apt-get update && sudo apt-get install nftables")
+        }
+        _ => finding.mend("sudo nft list tables"),
+    }
 }
 
 #[cfg(test)]

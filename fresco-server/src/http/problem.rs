@@ -12,6 +12,8 @@ use poem_openapi::{ApiResponse, Object};
 
 /// After how many seconds it is worth to ask a full platform again.
 const FULL_RETRY: u32 = 300;
+/// After how many seconds it is worth to ask again when tenants were not proved to be kept apart.
+const UNPROVED_RETRY: u32 = 30;
 
 /// An error's document.
 #[derive(Clone, Debug, Object)]
@@ -124,6 +126,15 @@ impl Problem {
         problem
     }
 
+    /// 503: tenants are not proved to be kept apart. The reason is the operators'.
+    fn unproved() -> Self {
+        let words = "The platform lets no new tenant in at the moment, since it can't prove that tenants are kept apart. Nothing was changed; try again later. Operators: /health and `fresco-server doctor` tell more.";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let mut problem = Self::new(status, "isolation_unproved", words);
+        problem.retry_after = Some(UNPROVED_RETRY);
+        problem
+    }
+
     /// The stable word.
     pub(crate) fn code(&self) -> &str {
         &self.body.code
@@ -158,6 +169,10 @@ impl From<Error> for Problem {
             }
             // Nothing is broken, and the words are meant for whoever calls.
             ErrorKind::Unavailable if error.context("crowd").is_some() => Self::unavailable(words),
+            ErrorKind::Unavailable if error.context("isolation").is_some() => {
+                tracing::warn!(error = %error.chain(), "a tenant was refused: nothing proves that tenants are kept apart");
+                Self::unproved()
+            }
             ErrorKind::Exhausted | ErrorKind::Unavailable | ErrorKind::TimedOut => {
                 tracing::warn!(error = %error.chain(), "a part that a request needs does not answer");
                 Self::unavailable(

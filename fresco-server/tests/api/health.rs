@@ -35,6 +35,21 @@ fn healthy(report: &Value) -> Vec<(&str, bool)> {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
+async fn that_tenants_are_not_kept_apart_is_told() {
+    let memory = MemoryWorld::new();
+    memory.outsider().forbid_isolation(true);
+    let backends = memory.backends();
+    let world = World::with(memory.clone(), backends).await;
+    let answer = health_of(&world, 503).await;
+    assert_eq!(healthy(&answer.body).last(), Some(&("isolation", false)));
+    assert!(!answer.body.to_string().contains("no right"), "why is not told to everybody");
+    memory.outsider().forbid_isolation(false);
+    world.platform.orchestrator.reconcile().await.unwrap();
+    health_of(&world, 200).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
 async fn each_part_is_asked() {
     let memory = MemoryWorld::new();
     let call = |method, nth| Call { method, step: None, nth };
@@ -47,7 +62,7 @@ async fn each_part_is_asked() {
 
     let answer = health(&world).await;
     assert_eq!(answer.body["status"], "ok");
-    let all = ["store", "accounts", "docker", "tenantDatabase", "traefik"];
+    let all = ["store", "accounts", "docker", "tenantDatabase", "traefik", "isolation"];
     assert_eq!(healthy(&answer.body), all.map(|name| (name, true)));
     for part in answer.good()["parts"].as_array().unwrap() {
         assert!(part["latencyMs"].is_u64(), "{part}");

@@ -117,6 +117,23 @@ async fn while_the_store_is_away_nothing_is_lost() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
+async fn while_tenants_are_not_proved_to_be_kept_apart_no_new_one_is_let_in() {
+    let site = Site::new().await;
+    let session = site.filled("ada@example.org", "my-study").await;
+    let outsider = site.world.outsider();
+    outsider.forbid_isolation(true);
+    site.orchestrator.reconcile().await.unwrap();
+    let refused = site.deploy(&session).await.refuses(503, "isolation_unproved");
+    assert!(!refused.text("detail").contains("no right"), "the reason is the operators'");
+    assert_eq!(site.tenants().await, 0);
+    outsider.forbid_isolation(false);
+    site.orchestrator.reconcile().await.unwrap();
+    let deployed = site.deploy(&session).await.is(StatusCode::ACCEPTED);
+    site.done(deployed.text("operationId")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
 async fn who_was_slower_picks_another_subdomain() {
     let site = Site::new().await;
     let fast = site.filled("ada@example.org", "my-study").await;

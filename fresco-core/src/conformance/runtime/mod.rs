@@ -2,6 +2,7 @@
 
 mod abilities;
 mod ensure;
+mod isolation;
 mod life;
 mod look;
 mod prepare;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub use abilities::*;
 pub use ensure::*;
+pub use isolation::*;
 pub use life::*;
 pub use look::*;
 pub use prepare::*;

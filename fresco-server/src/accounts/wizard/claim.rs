@@ -107,6 +107,8 @@ impl Accounts {
 fn is_refusal(error: &Error) -> bool {
     use ErrorKind::{Conflict, Denied, Exhausted, Invalid, NotFound, Unsupported};
     matches!(error.kind(), Conflict | Denied | Exhausted | Invalid | NotFound | Unsupported)
+        // Asked of nobody: it is known here that tenants are not kept apart.
+        || error.context("isolation").is_some()
 }
 
 /// The account of the session's address, made if there is none; `None` when it is somebody's who
