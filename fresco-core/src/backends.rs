@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::database::{DatabaseMetrics, DatabaseSnapshots, TenantDatabase};
+use crate::database_watch::DatabaseWatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::router::Router;
 use crate::runtime::{ContainerRuntime, RuntimeEvents, RuntimeMetrics, RuntimeResize};
@@ -32,6 +33,8 @@ pub struct Backends {
     pub database_metrics: Option<Arc<dyn DatabaseMetrics>>,
     /// Copies tenants' data out and in.
     pub database_snapshots: Option<Arc<dyn DatabaseSnapshots>>,
+    /// Ends what a tenant does to the others.
+    pub database_watch: Option<Arc<dyn DatabaseWatch>>,
 }
 
 impl Backends {
@@ -52,6 +55,7 @@ impl Backends {
             runtime_resize: None,
             database_metrics: None,
             database_snapshots: None,
+            database_watch: None,
         }
     }
 
@@ -87,6 +91,13 @@ impl Backends {
     #[must_use]
     pub fn with_database_snapshots(mut self, snapshots: impl DatabaseSnapshots) -> Self {
         self.database_snapshots = Some(Arc::new(snapshots));
+        self
+    }
+
+    /// The same backends with a database that ends what a tenant does to the others.
+    #[must_use]
+    pub fn with_database_watch(mut self, watch: impl DatabaseWatch) -> Self {
+        self.database_watch = Some(Arc::new(watch));
         self
     }
 }

@@ -10,6 +10,7 @@ mod backends;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod database;
+mod database_watch;
 mod environment;
 mod error;
 #[cfg(feature = "fault")]
@@ -35,6 +36,7 @@ mod steps;
 mod store;
 mod subdomain;
 mod tenant;
+mod watch;
 mod worker;
 
 pub use app::{AppProfile, Isolation, Scratch};
@@ -43,6 +45,7 @@ pub use database::{
     Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
     DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
 };
+pub use database_watch::{DatabaseExcess, DatabaseOffence, DatabaseWatch};
 pub use environment::{EnvName, EnvValue};
 pub use error::{Error, ErrorKind, Result};
 pub use health::Health;
