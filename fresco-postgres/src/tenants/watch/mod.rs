@@ -1,0 +1,162 @@
+//! Watching what tenants' roles do to what all of them share, and ending it.
+//!
+//! A role with a database or a schema of its own still shares the server's disk, the table of
+//! locks and the queue of notifications. A tenant that fills the table of locks stops the whole
+//! server: nobody can connect any more, and no statement that needs a lock works. So the connection
+//! that looks is opened beforehand, and holds beforehand all shared locks that looking and ending
+//! take ([`eyes`]). What is done with it needs nothing that a tenant could use up. What comes after
+//! it, on other connections ([`hand`]), is done once the offender's sessions are over.
+
+mod bar;
+mod eyes;
+mod hand;
+mod sizes;
+
+pub(super) use self::bar::lift;
+
+use std::fmt;
+
+use fresco_core::{DatabaseExcess, DatabaseOffence, Isolation, Result, TenantId};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use self::eyes::{Doing, Eyes};
+use self::hand::Hand;
+use super::PostgresTenants;
+use super::names::RoleMark;
+
+/// What a look keeps for the next one. One look at a time.
+#[derive(Default)]
+pub(super) struct Watch {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    eyes: Option<Eyes>,
+    hand: Option<Hand>,
+    /// The size of the database that holds schemas when its schemas were last added up, and when.
+    schemas: Option<(u64, Instant)>,
+}
+
+impl PostgresTenants {
+    pub(super) async fn look_around(&self) -> Result<Vec<DatabaseOffence>> {
+        let mut kept = self.watch.kept.lock().await;
+        let kept = &mut *kept;
+        // Taken out, so that one in an unknown state (this call was dropped) is not used again.
+        let eyes = match kept.eyes.take().filter(Eyes::is_open) {
+            Some(eyes) => eyes,
+            None => Eyes::open(&self.eyes).await?,
+        };
+        let found = self.look_with(&eyes, kept).await;
+        // After an error of its own it can't be used any more; else it must not be given up, since
+        // another one may not be had just now.
+        if found.is_ok() || eyes.queue().await.is_ok() {
+            kept.eyes = Some(eyes);
+        }
+        found
+    }
+
+    async fn look_with(&self, eyes: &Eyes, kept: &mut Kept) -> Result<Vec<DatabaseOffence>> {
+        let doing = eyes.look().await?;
+        let ours: Vec<_> = doing.iter().filter(|one| self.is_ours(one)).collect();
+
+        // First what may have stopped the server, with nothing but what is held already.
+        let mut found = self.too_many_locks(&ours, eyes.lock_table());
+        found.extend(self.full_queue(eyes, &ours).await?);
+        for (role, offence) in &found {
+            self.bar(eyes, &mut kept.hand, *role, offence).await?;
+        }
+        found.extend(self.old_transactions(eyes, &ours).await?);
+
+        // What needs other connections may fail without making this blind.
+        let barred: Vec<_> = found.iter().map(|(_, offence)| offence.tenant).collect();
+        let rest: Vec<_> =
+            ours.into_iter().filter(|one| !barred.contains(&one.tenant)).cloned().collect();
+        let large = self.too_large(kept, &rest).await;
+        for (role, offence) in large.as_deref().unwrap_or_default() {
+            self.bar(eyes, &mut kept.hand, *role, offence).await?;
+        }
+        found.extend(large?);
+        Ok(found.into_iter().map(|(_, offence)| offence).collect())
+    }
+
+    fn is_ours(&self, one: &Doing) -> bool {
+        let mark = one.comment.as_deref().and_then(RoleMark::parse);
+        mark.is_some_and(|mark| mark.platform == self.platform())
+    }
+
+    /// Who holds more of the table of locks than allowed.
+    fn too_many_locks(&self, ours: &[&Doing], table: u64) -> Vec<Found> {
+        // A quarter of the table, if nothing else was said: three more tenants could do the same
+        // at the same time.
+        let limit = self.config.limits.locks.map_or(table / 4, u64::from).max(1);
+        let over = ours.iter().filter(|one| one.locks > limit);
+        over.map(|one| one.found(DatabaseExcess::Locks, one.locks, limit)).collect()
+    }
+
+    /// Who fills the queue of notifications. Who sends to it is seen in the table of locks; who
+    /// keeps it from being emptied is not seen anywhere. It has a transaction open, though: without
+    /// a sender, the oldest of those is ended.
+    async fn full_queue(&self, eyes: &Eyes, ours: &[&Doing]) -> Result<Vec<Found>> {
+        let limit = u64::from(self.config.limits.notifications);
+        let used = eyes.queue().await?;
+        if used <= limit {
+            return Ok(Vec::new());
+        }
+        let senders = ours.iter().filter(|one| one.notifies);
+        let found: Vec<_> =
+            senders.map(|one| one.found(DatabaseExcess::Notifications, used, limit)).collect();
+        if found.is_empty() {
+            let oldest = ours.iter().filter(|one| one.transaction > 0.0);
+            if let Some(oldest) = oldest.max_by(|a, b| a.transaction.total_cmp(&b.transaction)) {
+                tracing::warn!(tenant = %oldest.tenant, used, "the queue of notifications is full; ended the oldest transaction");
+                eyes.end_older(oldest.role, 0.0).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ends transactions that are open for too long, and nothing else.
+    async fn old_transactions(&self, eyes: &Eyes, ours: &[&Doing]) -> Result<Vec<Found>> {
+        let limit = self.config.limits.transaction;
+        let mut found = Vec::new();
+        for one in ours.iter().filter(|one| one.transaction > limit.as_secs_f64()) {
+            // Below zero and beyond its range, a cast ends at the range.
+            let (measured, limit) = (one.transaction.ceil() as u64, limit.as_secs_f64());
+            if eyes.end_older(one.role, limit).await? > 0 {
+                found.push(one.found(DatabaseExcess::Transaction, measured, limit as u64));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// An offence, and the role's number in the server.
+type Found = (i64, DatabaseOffence);
+
+impl Doing {
+    fn found(&self, excess: DatabaseExcess, measured: u64, limit: u64) -> Found {
+        (self.role, DatabaseOffence::new(self.tenant, excess, measured, limit))
+    }
+}
+
+/// Where a tenant with sessions keeps its data, as far as its sessions tell.
+fn place(one: &Doing, schemas: &str) -> Option<Isolation> {
+    if one.databases.iter().any(|name| name == schemas) {
+        return Some(Isolation::Schema);
+    }
+    let own = one.tenant.database_name();
+    one.databases.contains(&own).then_some(Isolation::Database)
+}
+
+/// The tenant of a role's name.
+fn tenant_of(role: &str) -> Option<TenantId> {
+    TenantId::from_role_name(role)
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
