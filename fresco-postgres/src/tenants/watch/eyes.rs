@@ -11,6 +11,7 @@
 //! (`VACUUM FULL pg_database`) waits for it.
 
 use fresco_core::{Result, TenantId};
+use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::{Client, Row, Statement};
 
 use super::tenant_of;
@@ -55,6 +56,16 @@ const WARM_UP: &str = "
               + current_setting('max_prepared_transactions')::bigint),
            (SELECT count(*) FROM pg_auth_members), (SELECT count(*) FROM pg_db_role_setting)";
 
+/// Before each question. Within a transaction the server keeps two things that must be as they are
+/// now: what sessions do, and what it knows of roles and memberships. The latter it looks at again
+/// when it takes a lock on a table; one that it holds no lock on, and gives back at once.
+const FRESH: &str = "
+    SAVEPOINT question; SELECT FROM pg_catalog.pg_language LIMIT 1; ROLLBACK TO SAVEPOINT question;
+    SELECT pg_stat_clear_snapshot()";
+/// After a question, and after one that failed.
+const KEEP: &str = "RELEASE SAVEPOINT question";
+const BACK: &str = "ROLLBACK TO SAVEPOINT question; RELEASE SAVEPOINT question";
+
 /// What a tenant's role does now.
 #[derive(Clone, Debug)]
 pub(super) struct Doing {
@@ -78,7 +89,6 @@ pub(super) struct Doing {
 pub(super) struct Eyes {
     client: Client,
     look: Statement,
-    fresh: Statement,
     end: Statement,
     queue: Statement,
     lock_table: u64,
@@ -94,7 +104,6 @@ impl Eyes {
         let table: i64 = client.query_one(WARM_UP, &[]).await.mapped()?.try_get(0).mapped()?;
         let sql = "SELECT (pg_notification_queue_usage() * 100)::float8";
         let eyes = Self {
-            fresh: client.prepare("SELECT pg_stat_clear_snapshot()").await.mapped()?,
             look: client.prepare(LOOK).await.mapped()?,
             end: client.prepare(END).await.mapped()?,
             queue: client.prepare(sql).await.mapped()?,
@@ -119,40 +128,40 @@ impl Eyes {
 
     /// What all roles of tenants' names do that have a session.
     pub(super) async fn look(&self) -> Result<Vec<Doing>> {
-        self.forget().await?;
-        let rows = self.client.query(&self.look, &[]).await.mapped()?;
+        let rows = self.ask(&self.look, &[]).await?;
         rows.iter().filter_map(|row| doing(row).transpose()).collect()
-    }
-
-    /// Within a transaction, what sessions do is read once and kept.
-    async fn forget(&self) -> Result<()> {
-        self.client.query_one(&self.fresh, &[]).await.mapped()?;
-        Ok(())
     }
 
     /// How full the queue of notifications is, in hundredths.
     pub(super) async fn queue(&self) -> Result<u64> {
-        let used: f64 =
-            self.client.query_one(&self.queue, &[]).await.mapped()?.try_get(0).mapped()?;
+        let used: f64 = number(&self.ask(&self.queue, &[]).await?)?;
         Ok(used.ceil() as u64)
     }
 
     /// Asks all of a role's sessions to end. Tells how many there are.
     pub(super) async fn end_all(&self, role: i64) -> Result<i64> {
-        self.end(role, None).await
+        number(&self.ask(&self.end, &[&role, &None::<f64>]).await?)
     }
 
     /// Asks those of a role's sessions to end whose transaction is open for longer than this many
     /// seconds. Tells how many there are.
     pub(super) async fn end_older(&self, role: i64, seconds: f64) -> Result<i64> {
-        self.end(role, Some(seconds)).await
+        number(&self.ask(&self.end, &[&role, &Some(seconds)]).await?)
     }
 
-    async fn end(&self, role: i64, older: Option<f64>) -> Result<i64> {
-        self.forget().await?;
-        let row = self.client.query_one(&self.end, &[&role, &older]).await.mapped()?;
-        row.try_get(0).mapped()
+    /// Asks what is so now. An error must not end the transaction.
+    async fn ask(&self, what: &Statement, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.client.batch_execute(FRESH).await.mapped()?;
+        let answer = self.client.query(what, values).await;
+        let end = if answer.is_ok() { KEEP } else { BACK };
+        self.client.batch_execute(end).await.mapped()?;
+        answer.mapped()
     }
+}
+
+/// The number in the first column of the only row.
+fn number<T: FromSqlOwned + Default>(rows: &[Row]) -> Result<T> {
+    rows.first().map_or_else(|| Ok(T::default()), |row| row.try_get(0).mapped())
 }
 
 fn doing(row: &Row) -> Result<Option<Doing>> {

@@ -16,7 +16,7 @@ pub(super) use self::bar::lift;
 
 use std::fmt;
 
-use fresco_core::{DatabaseExcess, DatabaseOffence, Isolation, Result, TenantId};
+use fresco_core::{DatabaseExcess, DatabaseOffence, Error, Isolation, Result, TenantId};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -62,23 +62,51 @@ impl PostgresTenants {
         let ours: Vec<_> = doing.iter().filter(|one| self.is_ours(one)).collect();
 
         // First what may have stopped the server, with nothing but what is held already.
-        let mut found = self.too_many_locks(&ours, eyes.lock_table());
-        found.extend(self.full_queue(eyes, &ours).await?);
-        for (role, offence) in &found {
-            self.bar(eyes, &mut kept.hand, *role, offence).await?;
+        let mut first = self.too_many_locks(&ours, eyes.lock_table());
+        first.extend(self.full_queue(eyes, &ours).await?);
+        // One that can't be ended must not keep the others from being ended.
+        let mut trouble = None;
+        let mut found = self.bar_all(eyes, kept, first, &mut trouble).await;
+        match self.old_transactions(eyes, &ours).await {
+            Ok(ended) => found.extend(ended),
+            Err(error) => trouble = trouble.or(Some(error)),
         }
-        found.extend(self.old_transactions(eyes, &ours).await?);
+        let rest: Vec<_> = ours
+            .into_iter()
+            .filter(|one| found.iter().all(|offence| offence.tenant != one.tenant))
+            .cloned()
+            .collect();
+        match self.too_large(kept, &rest).await {
+            Ok(large) => found.extend(self.bar_all(eyes, kept, large, &mut trouble).await),
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+        match trouble {
+            None => Ok(found),
+            Some(error) => {
+                for offence in &found {
+                    tracing::warn!(tenant = %offence.tenant, "ended what a tenant did in the database: {offence}");
+                }
+                Err(error)
+            }
+        }
+    }
 
-        // What needs other connections may fail without making this blind.
-        let barred: Vec<_> = found.iter().map(|(_, offence)| offence.tenant).collect();
-        let rest: Vec<_> =
-            ours.into_iter().filter(|one| !barred.contains(&one.tenant)).cloned().collect();
-        let large = self.too_large(kept, &rest).await;
-        for (role, offence) in large.as_deref().unwrap_or_default() {
-            self.bar(eyes, &mut kept.hand, *role, offence).await?;
+    /// Bars all of these, and tells whom it could bar.
+    async fn bar_all(
+        &self,
+        eyes: &Eyes,
+        kept: &mut Kept,
+        offences: Vec<Found>,
+        trouble: &mut Option<Error>,
+    ) -> Vec<DatabaseOffence> {
+        let mut barred = Vec::new();
+        for (role, offence) in offences {
+            match self.bar(eyes, &mut kept.hand, role, &offence).await {
+                Ok(()) => barred.push(offence),
+                Err(error) => *trouble = trouble.take().or(Some(error)),
+            }
         }
-        found.extend(large?);
-        Ok(found.into_iter().map(|(_, offence)| offence).collect())
+        barred
     }
 
     fn is_ours(&self, one: &Doing) -> bool {
@@ -118,14 +146,14 @@ impl PostgresTenants {
     }
 
     /// Ends transactions that are open for too long, and nothing else.
-    async fn old_transactions(&self, eyes: &Eyes, ours: &[&Doing]) -> Result<Vec<Found>> {
+    async fn old_transactions(&self, eyes: &Eyes, ours: &[&Doing]) -> Result<Vec<DatabaseOffence>> {
         let limit = self.config.limits.transaction;
         let mut found = Vec::new();
         for one in ours.iter().filter(|one| one.transaction > limit.as_secs_f64()) {
             // Below zero and beyond its range, a cast ends at the range.
             let (measured, limit) = (one.transaction.ceil() as u64, limit.as_secs_f64());
             if eyes.end_older(one.role, limit).await? > 0 {
-                found.push(one.found(DatabaseExcess::Transaction, measured, limit as u64));
+                found.push(one.found(DatabaseExcess::Transaction, measured, limit as u64).1);
             }
         }
         Ok(found)
