@@ -3,7 +3,7 @@
 use fresco_core::Isolation;
 
 use crate::support::connect;
-use crate::table::{Expected, Table};
+use crate::table::{Expected, Table, said};
 use crate::world::World;
 
 /// Each counts what may not be seen.
@@ -58,9 +58,7 @@ pub(crate) async fn rows(world: &World, table: &mut Table) {
         let observed = match connect(&mine.url_of(database)).await {
             Ok(_) => Err("entered".into()),
             Err(error) => match error.as_db_error() {
-                Some(db) if ["42501", "55000"].contains(&db.code().code()) => {
-                    Ok(format!("{}: {}", db.code().code(), db.message().split('"').next().unwrap()))
-                }
+                Some(db) if ["42501", "55000"].contains(&db.code().code()) => Ok(said(db)),
                 _ => Err(error.to_string()),
             },
         };

@@ -35,9 +35,6 @@ use self::world::World;
 static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn try_all(version: &'static str) {
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .try_init();
     let _turn = TURN.lock().await;
     let mut table = Table::new(version);
     for isolation in [Isolation::Schema, Isolation::Database] {

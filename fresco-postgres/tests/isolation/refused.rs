@@ -3,7 +3,7 @@
 use fresco_core::Isolation;
 use tokio_postgres::Client;
 
-use crate::table::{Expected, Table};
+use crate::table::{Expected, Table, said};
 use crate::world::World;
 
 /// What a statement is for, the statement, and what the server may say beside 42501 (no right).
@@ -103,7 +103,7 @@ const STATEMENTS: &[(&str, &str, &[&str])] = &[
     ("read all large objects at once", "SELECT * FROM pg_largeobject", &[]),
     ("read another tenant's large object", "SELECT lo_get({object})", &["42704"]),
     ("change the catalog", "UPDATE pg_catalog.pg_class SET relname = relname", &[]),
-    ("lock the catalog", "LOCK TABLE pg_catalog.pg_class IN ACCESS EXCLUSIVE MODE", &[]),
+    ("lock the catalog", "BEGIN; LOCK TABLE pg_catalog.pg_class IN ACCESS EXCLUSIVE MODE", &[]),
     (
         "make a function in pg_catalog",
         "CREATE FUNCTION pg_catalog.count(text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -181,21 +181,11 @@ async fn tried(me: &Client, sql: &str, codes: &[&str]) -> Result<String, String>
         Ok(()) => Err("done".into()),
         Err(error) => {
             let Some(db) = error.as_db_error() else { return Err(error.to_string()) };
-            let code = db.code().code();
-            let words = format!("{code}: {}", first(db.message()));
+            let (code, words) = (db.code().code(), said(db));
             match code == "42501" || codes.contains(&code) {
                 true => Ok(words),
                 false => Err(words),
             }
         }
     }
-}
-
-/// What a message says, without the tenant's own names in it.
-fn first(message: &str) -> String {
-    let words = message.split_whitespace().map(|word| match word.contains("tenant_") {
-        true => "…",
-        false => word,
-    });
-    words.collect::<Vec<_>>().join(" ").replace('|', "/")
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use fresco_core::Isolation;
+use tokio_postgres::error::DbError;
 
 /// What an attempt must come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,4 +87,14 @@ impl Table {
         std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), &text).unwrap();
         assert!(wrong.is_empty(), "{} rows are not as expected; see the table", wrong.len());
     }
+}
+
+/// What the server said, without names of tenants in it.
+pub(crate) fn said(error: &DbError) -> String {
+    let words = error.message().split_whitespace().map(|word| match word.contains("tenant_") {
+        true => "…",
+        false => word,
+    });
+    let words = words.collect::<Vec<_>>().join(" ").replace('|', "/");
+    format!("{}: {words}", error.code().code())
 }
