@@ -48,6 +48,9 @@ pub struct PostgresReport {
     pub open_databases: Vec<String>,
     /// Sessions that roles without special rights can have at the same time.
     pub max_sessions: u32,
+    /// The most bytes of temporary files that one session can have at the same time
+    /// (`temp_file_limit`); `None`: no limit.
+    pub temp_file_limit: Option<u64>,
     /// Tenants' roles on this server, of all platforms.
     pub tenants: u32,
 }
@@ -78,7 +81,8 @@ async fn look(client: &Client) -> Result<PostgresReport> {
                       rolname::text, rolsuper, rolcreaterole, rolcreatedb,
                       current_setting('max_connections')::integer
                           - current_setting('superuser_reserved_connections')::integer
-                          - coalesce(current_setting('reserved_connections', true)::integer, 0)
+                          - coalesce(current_setting('reserved_connections', true)::integer, 0),
+                      (SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'temp_file_limit')
                FROM pg_roles WHERE rolname = current_user";
     let row = client.query_one(sql, &[]).await.mapped()?;
     let sql = "SELECT datname::text FROM pg_database
@@ -104,6 +108,7 @@ async fn look(client: &Client) -> Result<PostgresReport> {
         makes_databases: row.get(9),
         open_databases: open.iter().map(|row| row.get(0)).collect(),
         max_sessions: row.get::<_, i32>(10).try_into().unwrap_or_default(),
+        temp_file_limit: row.get::<_, i64>(11).try_into().ok(),
         tenants: tenants.try_into().unwrap_or(u32::MAX),
     })
 }

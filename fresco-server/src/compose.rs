@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fresco_core::{Backends, Orchestrator, Result, Store};
+use fresco_core::{Backends, Orchestrator, PlatformId, Result, Store};
 use fresco_docker::{DockerConfig, DockerRuntime, TraefikConfig, TraefikLabels};
 use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
 
@@ -58,8 +58,7 @@ async fn backends(config: &Config) -> Result<Backends> {
     let docker = Arc::new(DockerRuntime::connect(docker).await?);
     let (host, port) = &config.tenant_database_host;
     let host = host.clone().unwrap_or_else(|| docker.gateway().to_string());
-    let admin = config.tenant_database_admin_url.clone();
-    let tenants = PostgresTenantsConfig::new(admin, id, host, *port);
+    let tenants = tenants(config, id, host, *port);
     let tenants = Arc::new(PostgresTenants::connect(tenants).await?);
     let traefik = TraefikConfig::new(id).network(&config.docker_network);
     let traefik = TraefikLabels::new(proxy(&config.traefik, traefik));
@@ -68,7 +67,23 @@ async fn backends(config: &Config) -> Result<Backends> {
         .with_runtime_metrics(docker.clone())
         .with_runtime_resize(docker)
         .with_database_metrics(tenants.clone())
-        .with_database_snapshots(tenants))
+        .with_database_snapshots(tenants.clone())
+        .with_database_watch(tenants))
+}
+
+/// The server of the tenants' data, which tenants reach under this host and port, with the limits of
+/// the settings.
+#[must_use]
+pub fn tenants(
+    config: &Config,
+    platform: PlatformId,
+    host: String,
+    port: u16,
+) -> PostgresTenantsConfig {
+    let admin = config.tenant_database_admin_url.clone();
+    PostgresTenantsConfig::new(admin, platform, host, port)
+        .size_limit(config.tenant_disk)
+        .transaction_limit(config.tenant_transaction)
 }
 
 fn accounts(config: &Config) -> AccountsConfig {

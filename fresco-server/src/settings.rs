@@ -113,6 +113,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("MIN_CPUS", Some("0.25"), "The CPU share reserved for each tenant and the least limit, in cores"),
     setting("MAX_CPUS", Some("2"), "The highest CPU limit that an owner may choose, in cores"),
     setting("MAX_PIDS", Some("1024"), "The highest limit of processes that an owner may choose"),
+    setting(
+        "TENANT_DISK",
+        Some("5120"),
+        "The most that one tenant's data may take on PostgreSQL's disk, in MB; a tenant that takes more is stopped",
+    ),
+    setting(
+        "TENANT_TRANSACTION",
+        Some("300"),
+        "The longest time that a transaction of a tenant may be open, in seconds; then its session is ended",
+    ),
     setting("BASE_DOMAIN", Some("localhost"), "Tenants live at <subdomain>.<this domain>"),
     setting(
         "PUBLIC_SCHEME",

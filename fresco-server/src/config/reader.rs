@@ -1,6 +1,7 @@
 //! Reads settings one by one and collects what is wrong.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::policy::LimitRange;
@@ -42,6 +43,18 @@ impl<'a> Reader<'a> {
         let parsed = text.parse().ok();
         self.check(name, parsed.is_some(), &format!("must be {kind}, but is `{text}`"));
         parsed
+    }
+
+    pub(super) fn within(
+        &mut self,
+        name: &'static str,
+        kind: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let number = self.parse(name, kind)?;
+        let words = format!("must be {} to {}, but is `{number}`", range.start(), range.end());
+        self.check(name, range.contains(&number), &words);
+        range.contains(&number).then_some(number)
     }
 
     pub(super) fn one_of<T: Copy>(

@@ -218,6 +218,8 @@ async fn postgres(port: u16, gateway: IpAddr) -> ContainerAsync<GenericImage> {
             format!("port={port}"),
             "-c".into(),
             "fsync=off".into(),
+            "-c".into(),
+            "temp_file_limit=1GB".into(),
         ])
         .start()
         .await
