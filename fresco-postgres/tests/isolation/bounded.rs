@@ -20,6 +20,8 @@ pub(crate) async fn rows(world: &World, table: &mut Table) {
     table.add(bounded, "change its own password, and keep it", password(world).await);
     table.add(bounded, "put settings on its own role, and keep them", settings(world).await);
     table.add(bounded, "fill the disk with temporary files", temporary(world).await);
+    table.add(bounded, "take the server's memory", memory(world).await);
+    table.add(bounded, "log in again and again, in twenty loops", logins(world).await);
     let idle = "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET idle_session_timeout = 0; BEGIN; SELECT pg_current_xact_id()";
     let attempt = "hold a transaction open, its timeouts lifted";
     table.add(bounded, attempt, transaction(world, idle, None).await);
@@ -102,6 +104,53 @@ async fn temporary(world: &World) -> Result<String, String> {
         Err(error) => Err(error.to_string()),
         Ok(()) => Err("no limit".into()),
     }
+}
+
+/// A process may have [`MEMORY`](crate::world::MEMORY) bytes of its own: that is set where the
+/// server runs, since no setting of PostgreSQL bounds it.
+async fn memory(world: &World) -> Result<String, String> {
+    let tenant = world.tenant().await;
+    let (me, bystander) = (tenant.connect().await, tenant.connect().await);
+    let sql = "SET work_mem = '64GB'; SET max_parallel_workers_per_gather = 0;
+               SELECT count(*) FROM (SELECT repeat(i::text, 200) AS t FROM generate_series(1, 3000000) i ORDER BY 1 DESC) s";
+    match me.batch_execute(sql).await {
+        Err(error) if error.code().is_some_and(|code| code.code() == "53200") => {}
+        Err(error) => return Err(error.to_string()),
+        Ok(()) => return Err("no limit".into()),
+    }
+    bystander.batch_execute("SELECT 1").await.map_err(|_| "all sessions were ended")?;
+    let limit = crate::world::MEMORY >> 20;
+    Ok(format!("53200 past {limit} MB for one session; no other session noticed"))
+}
+
+/// A login costs the server a process. What others notice of it is measured.
+async fn logins(world: &World) -> Result<String, String> {
+    let (tenant, other) = (world.tenant().await, world.tenant().await);
+    let mut loops = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let url = tenant.url.clone();
+        loops.spawn(async move {
+            loop {
+                drop(connect(&url).await);
+            }
+        });
+    }
+    let (end, mut longest, mut rounds) =
+        (Instant::now() + Duration::from_secs(5), Duration::ZERO, 0);
+    while Instant::now() < end {
+        let begun = Instant::now();
+        other.connect().await.batch_execute("SELECT 1").await.map_err(|e| e.to_string())?;
+        world.database.inspect().await.map_err(|e| e.chain())?;
+        world.database.list(Some(tenant.id)).await.map_err(|e| e.chain())?;
+        longest = longest.max(begun.elapsed());
+        rounds += 1;
+    }
+    drop(loops);
+    let words = format!(
+        "{rounds} rounds of a neighbour's login and the platform's calls, none longer than {} ms",
+        longest.as_millis()
+    );
+    if longest < Duration::from_secs(3) { Ok(words) } else { Err(words) }
 }
 
 /// A transaction past the limit is ended; nothing else happens to the tenant.

@@ -19,6 +19,7 @@ mod support;
 mod attack;
 mod bounded;
 mod closed;
+mod lasting;
 mod refused;
 mod shared;
 mod table;

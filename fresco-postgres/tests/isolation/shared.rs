@@ -20,7 +20,7 @@ use crate::world::{Tenant, World, patient};
 /// From the beginning of an offence to its end, and the longest time without an answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-const LOCKS: Harm = Harm {
+pub(crate) const LOCKS: Harm = Harm {
     first: "SET statement_timeout = 0",
     again: "SELECT count(pg_advisory_lock(pg_backend_pid(), i)) FROM generate_series(1, 1000000) i",
 };
@@ -43,6 +43,21 @@ const OBJECTS: Harm = Harm {
                 FROM generate_series(1, 30000))
             SELECT count(lo_from_bytea(0, data)) FROM random, generate_series(1, 8)",
 };
+const SOURCES: Harm = Harm {
+    first: "SET check_function_bodies = off; SELECT set_config('my.text', (
+                SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 60000)), false)",
+    again: "DO $$BEGIN FOR i IN 1..10 LOOP
+                EXECUTE format('CREATE FUNCTION f%s() RETURNS text LANGUAGE sql AS %L',
+                    md5(random()::text), current_setting('my.text'));
+            END LOOP; END$$",
+};
+const SETTINGS: Harm = Harm {
+    first: "SELECT set_config('my.text', (
+                SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 60000)), false)",
+    again: "DO $$BEGIN FOR i IN 1..10 LOOP
+                EXECUTE format('ALTER ROLE CURRENT_USER SET application_name = %L', current_setting('my.text') || i);
+            END LOOP; END$$",
+};
 const LISTENER: Harm =
     Harm { first: "LISTEN flood; COMMIT; BEGIN; SELECT 1", again: "SELECT pg_sleep(1)" };
 const SENDER: Harm = Harm {
@@ -58,6 +73,8 @@ pub(crate) async fn rows(world: &World, table: &mut Table) {
         ("fill the disk in one transaction that does not end", &[UNCOMMITTED]),
         ("fill the disk with temporary tables", &[TEMPORARY]),
         ("fill the disk with large objects", &[OBJECTS]),
+        ("fill the disk with the sources of functions", &[SOURCES]),
+        ("fill the disk with settings of its own role", &[SETTINGS]),
         ("fill the queue of notifications, and keep it from being emptied", &[LISTENER, SENDER]),
     ] {
         let observed = ended(world, &bystander, sessions).await;
@@ -69,7 +86,7 @@ pub(crate) async fn rows(world: &World, table: &mut Table) {
 
 async fn ended(world: &World, bystander: &Tenant, sessions: &[Harm]) -> Result<String, String> {
     let offender = world.deploy().await;
-    let watched = Answers::watch(world, bystander);
+    let watched = Answers::watch(world, bystander).await;
     // Somebody else's tenant is made in the middle of it.
     let newcomer = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -137,7 +154,7 @@ fn what(reason: &str) -> &str {
 
 /// Whoever reaches the port can hold places before it has logged in, and nobody sees who it is.
 async fn half_open(world: &World, bystander: &Tenant) -> Result<String, String> {
-    let watched = Answers::watch(world, bystander);
+    let watched = Answers::watch(world, bystander).await;
     let address = ("127.0.0.1", world.platform.server.port);
     let login = hello(&bystander.id.role_name());
     let mut held = Vec::new();
@@ -196,14 +213,14 @@ struct Counted {
 
 impl Answers {
     /// Asks the store, the tenants' database and, in a session of its own, a neighbour's tables.
-    fn watch(world: &World, neighbour: &Tenant) -> Self {
+    async fn watch(world: &World, neighbour: &Tenant) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let (ended, id, url) = (stop.clone(), neighbour.id, neighbour.url.clone());
+        let (ended, id) = (stop.clone(), neighbour.id);
+        let neighbour = neighbour.connect().await;
         let store = world.orchestrator.backends().store.clone();
         let database = world.database.clone();
         let task = tokio::spawn(async move {
             let mut counted = Counted::default();
-            let neighbour = connect(&url).await.unwrap();
             let mut last = Instant::now();
             while !ended.load(Ordering::SeqCst) {
                 let query = TenantQuery::one(id);

@@ -20,6 +20,8 @@ use crate::support::{Platform, Server, connect, store};
 const SETTINGS: &[&str] =
     &["max_connections=60", "temp_file_limit=32MB", "authentication_timeout=5s"];
 
+/// The most memory that a session may have of its own.
+pub(crate) const MEMORY: i64 = 512 << 20;
 /// The most that a tenant may keep here.
 pub(crate) const SIZE_LIMIT: u64 = 64 << 20;
 /// The longest transaction here.
@@ -70,7 +72,12 @@ pub(crate) async fn patient<T, F: Future<Output = Result<T>>>(call: impl Fn() ->
 
 impl World {
     pub(crate) async fn new(version: &'static str, isolation: Isolation) -> Self {
-        let server = Arc::new(Server::start_with(version, None, SETTINGS).await);
+        Self::at(version, isolation, None).await
+    }
+
+    /// With its server at this port of the loopback, which it keeps over a restart.
+    pub(crate) async fn at(version: &'static str, isolation: Isolation, port: Option<u16>) -> Self {
+        let server = Arc::new(Server::start_with(version, port, SETTINGS, Some(MEMORY)).await);
         let platform = server.platform().await;
         let store = store::open(&platform).await;
         let config = config(&platform, store.platform().await.unwrap())

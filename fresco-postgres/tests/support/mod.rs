@@ -113,14 +113,16 @@ impl Server {
 
     /// A new server, at this port of the loopback or at any.
     pub async fn start(version: &'static str, port: Option<u16>) -> Self {
-        Self::start_with(version, port, &[]).await
+        Self::start_with(version, port, &[], None).await
     }
 
-    /// A new server with settings of its own.
+    /// A new server with settings of its own, and with a limit of bytes of memory for each of its
+    /// processes.
     pub async fn start_with(
         version: &'static str,
         port: Option<u16>,
         settings: &'static [&'static str],
+        memory: Option<i64>,
     ) -> Self {
         let start = move || {
             let runtime = Runtime::new().unwrap();
@@ -129,6 +131,9 @@ impl Server {
                     .with_env_var("POSTGRES_PASSWORD", PASSWORD)
                     .with_label("fresco.test", "postgres")
                     .with_startup_timeout(Duration::from_secs(60));
+                if let Some(memory) = memory {
+                    image = image.with_ulimit("data", memory, Some(memory));
+                }
                 if let Some(port) = port {
                     image = image.with_mapped_port(port, 5432.tcp());
                 }
@@ -155,6 +160,15 @@ impl Server {
 
     pub fn container_id(&self) -> &str {
         self.container.as_ref().unwrap().id()
+    }
+
+    /// Restarts it, and waits until it lets somebody in. It must have been given a port.
+    pub async fn restart(&self) {
+        let mut docker = tokio::process::Command::new("docker");
+        let output = docker.args(["restart", "-t", "10", self.container_id()]).output().await;
+        assert!(output.expect("docker restart").status.success());
+        let url = self.url("postgres", PASSWORD, "postgres");
+        until("the server is back", async || connect(&url).await.is_ok()).await;
     }
 
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {

@@ -26,14 +26,16 @@ const LOOK: &str = r"
         FROM pg_stat_get_activity(NULL) WHERE usesysid IS NOT NULL
     ), held AS (
         SELECT pid, count(*) FILTER (WHERE NOT fastpath) AS locks,
-               bool_or(locktype = 'object' AND database = 0 AND classid = 1262 AND objid = 0) AS notifies
+               bool_or(locktype = 'object' AND database = 0 AND classid = 1262 AND objid = 0) AS notifies,
+               bool_or(locktype = 'relation' AND mode = 'AccessExclusiveLock') AS excludes
         FROM pg_lock_status() GROUP BY pid
     )
     SELECT r.oid::bigint, r.rolname::text, shobj_description(r.oid, 'pg_authid'),
            coalesce(max(extract(epoch FROM clock_timestamp() - s.xact_start)), 0)::float8,
            coalesce(max(extract(epoch FROM clock_timestamp() - s.xact_start)) FILTER (WHERE s.writes), 0)::float8,
            coalesce(sum(h.locks), 0)::bigint, coalesce(bool_or(h.notifies), false),
-           array_agg(DISTINCT d.datname::text) FILTER (WHERE d.datname IS NOT NULL)
+           array_agg(DISTINCT d.datname::text) FILTER (WHERE d.datname IS NOT NULL),
+           coalesce(bool_or(h.excludes), false)
     FROM pg_roles r
     JOIN session s ON s.usesysid = r.oid
     LEFT JOIN held h ON h.pid = s.pid
@@ -82,6 +84,8 @@ pub(super) struct Doing {
     pub(super) locks: u64,
     /// Whether it was sending notifications just then.
     pub(super) notifies: bool,
+    /// Whether it keeps everybody else out of a table.
+    pub(super) excludes: bool,
     /// Where its sessions are.
     pub(super) databases: Vec<String>,
 }
@@ -176,6 +180,7 @@ fn doing(row: &Row) -> Result<Option<Doing>> {
         writing: row.try_get(4).mapped()?,
         locks: u64::try_from(locks).unwrap_or(0),
         notifies: row.try_get(6).mapped()?,
+        excludes: row.try_get(8).mapped()?,
         databases: databases.unwrap_or_default(),
     }))
 }

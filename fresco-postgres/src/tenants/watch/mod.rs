@@ -10,6 +10,7 @@
 mod bar;
 mod eyes;
 mod hand;
+mod shared;
 mod sizes;
 
 pub(super) use self::bar::lift;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use self::eyes::{Doing, Eyes};
 use self::hand::Hand;
+use self::shared::Rest;
 use super::PostgresTenants;
 use super::names::RoleMark;
 
@@ -37,6 +39,8 @@ struct Kept {
     hand: Option<Hand>,
     /// The size of the database that holds schemas when its schemas were last added up, and when.
     schemas: Option<(u64, Instant)>,
+    /// What else was in that database.
+    rest: Option<Rest>,
 }
 
 impl PostgresTenants {
