@@ -6,7 +6,9 @@
 //! way) is asked for at the next look, by whichever program looks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backends::call;
@@ -19,6 +21,12 @@ use crate::step::Action;
 use crate::tenant::DesiredState;
 use crate::worker::Shop;
 
+/// Until it is looked again after a failure: a server that comes back should be watched before a
+/// tenant is there to harm it.
+const SOON: Duration = Duration::from_millis(100);
+/// How often failures are told of.
+const TELL: Duration = Duration::from_secs(10);
+
 /// Looks again and again, where the database can be watched.
 pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
     let Some(interval) = shop.settings.watch_interval else { return };
@@ -26,11 +34,19 @@ pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
         return;
     }
     let keep_on = async {
+        let mut told: Option<Instant> = None;
         loop {
-            if let Err(error) = once(&shop).await {
-                tracing::warn!(error = %error.chain(), "could not watch the tenants' database");
-            }
-            tokio::time::sleep(interval).await;
+            let pause = match once(&shop).await {
+                Ok(_) => interval,
+                Err(error) => {
+                    if told.is_none_or(|at| at.elapsed() > TELL) {
+                        tracing::warn!(error = %error.chain(), "could not watch the tenants' database");
+                        told = Some(Instant::now());
+                    }
+                    SOON.min(interval)
+                }
+            };
+            tokio::time::sleep(pause).await;
         }
     };
     tokio::select! {

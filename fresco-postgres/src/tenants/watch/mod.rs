@@ -15,17 +15,23 @@ mod sizes;
 
 pub(super) use self::bar::lift;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use fresco_core::{DatabaseExcess, DatabaseOffence, Error, Isolation, Result, TenantId};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use self::eyes::{Doing, Eyes};
 use self::hand::Hand;
 use self::shared::Rest;
 use super::PostgresTenants;
 use super::names::RoleMark;
+
+/// How often it is looked for who fills the queue of notifications, and the pause between.
+const LOOKS_FOR_SENDERS: u32 = 20;
+const LOOKS_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a look keeps for the next one. One look at a time.
 #[derive(Default)]
@@ -39,7 +45,9 @@ struct Kept {
     hand: Option<Hand>,
     /// The size of the database that holds schemas when its schemas were last added up, and when.
     schemas: Option<(u64, Instant)>,
-    /// What else was in that database.
+    /// How many rows had been written in tenants' databases when each was last measured, and when.
+    databases: BTreeMap<TenantId, (i64, Instant)>,
+    /// What else was in the database that holds schemas.
     rest: Option<Rest>,
 }
 
@@ -136,9 +144,20 @@ impl PostgresTenants {
         if used <= limit {
             return Ok(Vec::new());
         }
-        let senders = ours.iter().filter(|one| one.notifies);
-        let found: Vec<_> =
-            senders.map(|one| one.found(DatabaseExcess::Notifications, used, limit)).collect();
+        let senders = |doing: &[&Doing]| -> Vec<Found> {
+            let senders = doing.iter().filter(|one| one.notifies);
+            senders.map(|one| one.found(DatabaseExcess::Notifications, used, limit)).collect()
+        };
+        let mut found = senders(ours);
+        // Sending takes moments, and one look may miss them.
+        for _ in 0..LOOKS_FOR_SENDERS {
+            if !found.is_empty() {
+                break;
+            }
+            sleep(LOOKS_PAUSE).await;
+            let doing = eyes.look().await?;
+            found = senders(&doing.iter().filter(|one| self.is_ours(one)).collect::<Vec<_>>());
+        }
         if found.is_empty() {
             let oldest = ours.iter().filter(|one| one.transaction > 0.0);
             if let Some(oldest) = oldest.max_by(|a, b| a.transaction.total_cmp(&b.transaction)) {

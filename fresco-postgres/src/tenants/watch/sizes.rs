@@ -1,9 +1,10 @@
 //! How much of the disk tenants take. Only a tenant with a session can take more, so only those are
 //! measured.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fresco_core::{DatabaseExcess, Isolation, Result};
+use fresco_core::{DatabaseExcess, Isolation, Result, TenantId};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -20,6 +21,12 @@ const STEP: u64 = 64;
 /// The longest time until they are added up again in any case.
 const LATEST: Duration = Duration::from_secs(30);
 
+/// How many rows were ever written in these databases, those of the catalogs included.
+const CHANGES: &str = "
+    SELECT datname::text, pg_stat_get_db_tuples_inserted(oid) + pg_stat_get_db_tuples_updated(oid)
+                          + pg_stat_get_db_tuples_deleted(oid)
+    FROM pg_database WHERE datname::text = ANY($1)";
+
 impl PostgresTenants {
     pub(super) async fn too_large(&self, kept: &mut Kept, ours: &[Doing]) -> Result<Vec<Found>> {
         let limit = self.config.limits.bytes;
@@ -27,7 +34,8 @@ impl PostgresTenants {
         let mut found = Vec::new();
         let is_at =
             |one: &&Doing, isolation| place(one, &self.config.schema_database) == Some(isolation);
-        for one in ours.iter().filter(|one| is_at(one, Isolation::Database)) {
+        let own: Vec<_> = ours.iter().filter(|one| is_at(one, Isolation::Database)).collect();
+        for one in changed(&hand.client, &mut kept.databases, own).await? {
             let bytes = database_size(&hand.client, &one.tenant.database_name()).await?;
             if bytes > limit {
                 found.push(one.found(DatabaseExcess::Bytes, bytes, limit));
@@ -54,6 +62,32 @@ impl PostgresTenants {
         kept.hand = Some(hand);
         Ok(found)
     }
+}
+
+/// Those whose databases can have grown since they were last measured: that is a look at each of
+/// their files. What an unfinished transaction does is not counted yet, but it is seen to write.
+async fn changed<'a>(
+    client: &Client,
+    known: &mut BTreeMap<TenantId, (i64, Instant)>,
+    tenants: Vec<&'a Doing>,
+) -> Result<Vec<&'a Doing>> {
+    let names: Vec<_> = tenants.iter().map(|one| one.tenant.database_name()).collect();
+    let rows = client.query(CHANGES, &[&names]).await.mapped()?;
+    let changes: Result<BTreeMap<String, i64>> =
+        rows.iter().map(|row| Ok((row.try_get(0).mapped()?, row.try_get(1).mapped()?))).collect();
+    let (changes, before) = (changes?, std::mem::take(known));
+    let mut changed = Vec::new();
+    for (one, name) in tenants.into_iter().zip(names) {
+        let now = changes.get(&name).copied().unwrap_or(0);
+        let same = before
+            .get(&one.tenant)
+            .filter(|(then, at)| *then == now && one.writing == 0.0 && at.elapsed() < LATEST);
+        known.insert(one.tenant, same.copied().unwrap_or_else(|| (now, Instant::now())));
+        if same.is_none() {
+            changed.push(one);
+        }
+    }
+    Ok(changed)
 }
 
 /// The bytes of a database's files; 0 if it is gone.
