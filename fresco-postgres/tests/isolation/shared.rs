@@ -54,7 +54,7 @@ const SOURCES: Harm = Harm {
 const SETTINGS: Harm = Harm {
     first: "SELECT set_config('my.text', (
                 SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 60000)), false)",
-    again: "DO $$BEGIN FOR i IN 1..10 LOOP
+    again: "DO $$BEGIN FOR i IN 1..2 LOOP
                 EXECUTE format('ALTER ROLE CURRENT_USER SET application_name = %L', current_setting('my.text') || i);
             END LOOP; END$$",
 };
