@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::capacity::DiskSpace;
 use crate::database::{DatabaseMetrics, DatabaseSnapshots, TenantDatabase};
+use crate::database_watch::DatabaseWatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::isolation::RuntimeIsolation;
 use crate::router::Router;
@@ -38,6 +39,8 @@ pub struct Backends {
     pub database_snapshots: Option<Arc<dyn DatabaseSnapshots>>,
     /// Tells how much disk is free.
     pub disk_space: Option<Arc<dyn DiskSpace>>,
+    /// Ends what a tenant does to the others.
+    pub database_watch: Option<Arc<dyn DatabaseWatch>>,
 }
 
 impl Backends {
@@ -60,6 +63,7 @@ impl Backends {
             database_metrics: None,
             database_snapshots: None,
             disk_space: None,
+            database_watch: None,
         }
     }
 
@@ -109,6 +113,13 @@ impl Backends {
     #[must_use]
     pub fn with_disk_space(mut self, disk: impl DiskSpace) -> Self {
         self.disk_space = Some(Arc::new(disk));
+        self
+    }
+
+    /// The same backends with a database that ends what a tenant does to the others.
+    #[must_use]
+    pub fn with_database_watch(mut self, watch: impl DatabaseWatch) -> Self {
+        self.database_watch = Some(Arc::new(watch));
         self
     }
 }

@@ -12,6 +12,7 @@ use crate::database::{
     Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
     DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
 };
+use crate::database_watch::{DatabaseOffence, DatabaseWatch};
 use crate::error::Result;
 use crate::health::Health;
 use crate::ids::{Generation, ImageId, InstanceId, OperationId, PlatformId, TenantId, WorkerId};
@@ -164,6 +165,22 @@ impl<T: DatabaseSnapshots + ?Sized> DatabaseSnapshots for Arc<T> {
 
     async fn restore(&self, fence: Fence, copy: DatabaseCopy) -> Result<()> {
         (**self).restore(fence, copy).await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: DatabaseWatch + ?Sized> DatabaseWatch for Arc<T> {
+    async fn inspect(&self) -> Result<Vec<DatabaseOffence>> {
+        (**self).inspect().await
+    }
+
+    async fn barred(&self, tenant: Option<TenantId>) -> Result<Vec<DatabaseOffence>> {
+        (**self).barred(tenant).await
+    }
+
+    async fn admit(&self, fence: Fence) -> Result<()> {
+        (**self).admit(fence).await
     }
 }
 

@@ -11,6 +11,7 @@ mod capacity;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod database;
+mod database_watch;
 mod environment;
 mod error;
 #[cfg(feature = "fault")]
@@ -38,6 +39,7 @@ mod steps;
 mod store;
 mod subdomain;
 mod tenant;
+mod watch;
 mod worker;
 
 pub use app::{AppProfile, Isolation, Scratch};
@@ -47,6 +49,7 @@ pub use database::{
     Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
     DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
 };
+pub use database_watch::{DatabaseExcess, DatabaseOffence, DatabaseWatch};
 pub use environment::{EnvName, EnvValue};
 pub use error::{Error, ErrorKind, Result};
 pub use health::Health;

@@ -7,6 +7,7 @@ use futures_util::stream::BoxStream;
 
 use crate::app::Isolation;
 use crate::backends::{Backends, call};
+use crate::database_watch::DatabaseOffence;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{OperationId, TenantId};
 use crate::operation::{Actor, Event, NewOperation, Operation, Target};
@@ -20,6 +21,7 @@ use crate::step::Action;
 use crate::store::{TenantPage, TenantQuery};
 use crate::subdomain::Hostname;
 use crate::tenant::{Tenant, TenantSpec, TenantStatus};
+use crate::watch;
 use crate::worker::{Shop, Workers, check};
 
 /// Creates, changes and destroys tenants.
@@ -338,6 +340,15 @@ impl Orchestrator {
     #[must_use]
     pub fn isolation(&self) -> Option<IsolationState> {
         self.backends().runtime_isolation.as_ref().map(|_| self.shop.proof.state())
+    }
+
+    /// Looks now at what tenants do to the database that they share, and stops those that are past
+    /// a limit. It tells what was found; without a database that can be watched, nothing.
+    ///
+    /// # Errors
+    /// The backends' own.
+    pub async fn watch_database(&self) -> Result<Vec<DatabaseOffence>> {
+        watch::once(&self.shop).await
     }
 
     /// Compares what runs with the store now, and mends the difference.

@@ -138,6 +138,7 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     let live = call("store.tenants", deadline, backends.store.tenants(&live)).await?;
     let mut tenants: BTreeMap<_, _> = live.tenants.into_iter().map(|t| (t.id, t)).collect();
 
+    let barred = barred(shop).await?;
     let mut found = Reconciliation::default();
     let owners = instances.iter().map(|i| i.tenant).chain(databases.iter().map(|d| d.tenant));
     let others: BTreeSet<_> = owners.filter(|id| !tenants.contains_key(id)).collect();
@@ -166,7 +167,9 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
         }
     }
     for tenant in tenants.values() {
-        if needed(tenant, &instances).is_some() {
+        let needed = needed(tenant, &instances);
+        let kept_down = needed == Some(Action::Start) && barred.contains(&tenant.id);
+        if needed.is_some() && !kept_down {
             match repair(shop, tenant, live.at).await {
                 Ok(Some(action)) => found.repairs.push((tenant.id, action)),
                 Ok(None) => {}
@@ -177,6 +180,13 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
         }
     }
     Ok(found)
+}
+
+/// Whose database is barred: those stay down until a person starts them.
+async fn barred(shop: &Shop) -> Result<BTreeSet<TenantId>> {
+    let Some(watch) = &shop.backends.database_watch else { return Ok(BTreeSet::new()) };
+    let barred = call("database_watch.barred", shop.settings.call_deadline, watch.barred(None));
+    Ok(barred.await?.into_iter().map(|offence| offence.tenant).collect())
 }
 
 fn is_own(tenant: &Tenant, instance: &Instance) -> bool {
@@ -257,7 +267,7 @@ async fn repair(shop: &Shop, seen: &Tenant, now: DateTime<Utc>) -> Result<Option
 }
 
 /// The tenant as it is now; `None` if the store never knew it.
-async fn tenant(shop: &Shop, id: TenantId) -> Result<Option<Tenant>> {
+pub(crate) async fn tenant(shop: &Shop, id: TenantId) -> Result<Option<Tenant>> {
     let query = TenantQuery::one(id);
     let tenants = shop.backends.store.tenants(&query);
     let page = call("store.tenants", shop.settings.call_deadline, tenants).await?;

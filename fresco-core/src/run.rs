@@ -234,7 +234,10 @@ impl<'a> Run<'a> {
             None => {
                 self.note_times();
                 self.tenant.status = self.action().end_status();
-                self.tenant.error = None;
+                // A stop says itself what it was for.
+                if self.action() != Action::Stop {
+                    self.tenant.error = None;
+                }
                 Change::Succeeded
             }
             Some(mut failure) => {

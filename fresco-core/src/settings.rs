@@ -63,6 +63,9 @@ pub struct Settings {
     /// How often everything is compared with the store; `None` leaves it to calls of
     /// [`Orchestrator::reconcile`](crate::Orchestrator::reconcile).
     pub reconcile_interval: Option<Duration>,
+    /// How often it is looked at what tenants do to the database that they share, where the database
+    /// can be watched; `None`: never.
+    pub watch_interval: Option<Duration>,
     /// How long work in progress is waited for at shutdown before it is handed back.
     pub shutdown_grace: Duration,
     /// After how many deaths of its workers an operation is given up.
@@ -97,6 +100,7 @@ impl Settings {
             stuck_retry: Duration::from_secs(30),
             work_interval: Duration::from_secs(1),
             reconcile_interval: Some(Duration::from_secs(30)),
+            watch_interval: Some(Duration::from_secs(2)),
             shutdown_grace: Duration::from_secs(10),
             max_deaths: 20,
             capacity: Capacity::unlimited(),
@@ -130,6 +134,7 @@ impl Settings {
             ("stuck_retry", moment, self.stuck_retry),
             ("work_interval", moment, self.work_interval),
             ("reconcile_interval", moment, self.reconcile_interval.unwrap_or(moment)),
+            ("watch_interval", moment, self.watch_interval.unwrap_or(moment)),
             ("shutdown_grace", Duration::ZERO, self.shutdown_grace),
         ] {
             if !(least..=LONGEST).contains(&time) {

@@ -224,7 +224,8 @@ pub struct TenantState {
     pub first_active_at: Option<DateTime<Utc>>,
     /// When it last became reachable with a new container.
     pub last_deployed_at: Option<DateTime<Utc>>,
-    /// How the last operation failed; `None` once one succeeded.
+    /// How the last operation failed, or why the platform stopped the tenant; `None` once one
+    /// succeeded.
     pub error: Option<Failure>,
 }
 

@@ -25,6 +25,7 @@ use crate::reconcile;
 use crate::run::{Ended, Run};
 use crate::settings::Settings;
 use crate::store::{Lease, LeaseTerms};
+use crate::watch;
 
 /// The pause before a task that panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -59,8 +60,10 @@ impl Workers {
         }
         let (proving, token) = (shop.clone(), cancel.clone());
         tasks.spawn(again(cancel.clone(), move || prove::keep(proving.clone(), token.clone())));
-        let (shop, token) = (shop.clone(), cancel.clone());
-        tasks.spawn(again(cancel.clone(), move || reconcile::keep(shop.clone(), token.clone())));
+        let (own, token) = (shop.clone(), cancel.clone());
+        tasks.spawn(again(cancel.clone(), move || reconcile::keep(own.clone(), token.clone())));
+        let (own, token) = (shop.clone(), cancel.clone());
+        tasks.spawn(again(cancel.clone(), move || watch::keep(own.clone(), token.clone())));
         Self { tasks, cancel }
     }
 

@@ -28,6 +28,11 @@ pub(crate) fn from_driver(error: tokio_postgres::Error) -> Error {
     let mapped = Error::new(kind, message);
     let Some(db) = error.as_db_error() else { return mapped.with_source(error) };
     let source = ServerError { code: db.code().code().into(), message: db.message().into() };
+    // Mostly the table of locks: whoever filled it is found and ended within seconds.
+    let mapped = match *db.code() == SqlState::OUT_OF_MEMORY {
+        true => mapped.retryable(),
+        false => mapped,
+    };
     let mapped = match (db.code(), db.detail()) {
         // It names objects of the catalog, which whoever has to clear them away must know.
         (&SqlState::DEPENDENT_OBJECTS_STILL_EXIST, Some(detail)) => mapped.with("in use", detail),

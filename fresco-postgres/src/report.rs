@@ -48,6 +48,9 @@ pub struct PostgresReport {
     pub open_databases: Vec<String>,
     /// Sessions that roles without special rights can have at the same time.
     pub max_sessions: u32,
+    /// The most bytes of temporary files that one session can have at the same time
+    /// (`temp_file_limit`); `None`: no limit.
+    pub temp_file_limit: Option<u64>,
     /// Tenants' roles on this server, of all platforms.
     pub tenants: u32,
 }
@@ -83,7 +86,8 @@ async fn look(client: &Client) -> Result<PostgresReport> {
                       current_database()::text,
                       has_database_privilege(current_database(), 'CREATE'),
                       rolname::text, rolsuper, rolcreaterole, rolcreatedb,
-                      {ORDINARY_SESSIONS}
+                      {ORDINARY_SESSIONS},
+                      (SELECT setting::bigint * 1024 FROM pg_settings WHERE name = 'temp_file_limit')
                FROM pg_roles WHERE rolname = current_user"
     );
     let row = client.query_one(&sql, &[]).await.mapped()?;
@@ -110,6 +114,7 @@ async fn look(client: &Client) -> Result<PostgresReport> {
         makes_databases: row.get(9),
         open_databases: open.iter().map(|row| row.get(0)).collect(),
         max_sessions: row.get::<_, i32>(10).try_into().unwrap_or_default(),
+        temp_file_limit: row.get::<_, i64>(11).try_into().ok(),
         tenants: tenants.try_into().unwrap_or(u32::MAX),
     })
 }

@@ -26,6 +26,14 @@ macro_rules! conformance {
                 #[ignore = "needs Docker"]
             );
         }
+        mod watch {
+            use super::*;
+
+            fresco_core::database_watch_conformance!(
+                Tenants::watched($version, Isolation::$isolation).await,
+                #[ignore = "needs Docker"]
+            );
+        }
         mod metrics {
             use super::*;
 

@@ -64,8 +64,7 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
     let docker = Arc::new(DockerRuntime::connect(docker).await?);
     let (host, port) = &config.tenant_database_host;
     let host = host.clone().unwrap_or_else(|| docker.gateway().to_string());
-    let admin = config.tenant_database_admin_url.clone();
-    let tenants = PostgresTenantsConfig::new(admin, id, host, *port);
+    let tenants = tenants(config, id, host, *port);
     let tenants = Arc::new(PostgresTenants::connect(tenants).await?);
     let traefik = TraefikConfig::new(id).network(&config.docker_network);
     let traefik = TraefikLabels::new(proxy(&config.traefik, traefik));
@@ -79,7 +78,8 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
         .with_disk_space(docker.clone())
         .with_runtime_isolation(docker)
         .with_database_metrics(tenants.clone())
-        .with_database_snapshots(tenants);
+        .with_database_snapshots(tenants.clone())
+        .with_database_watch(tenants);
     Ok((backends, capacity))
 }
 
@@ -133,6 +133,21 @@ pub async fn firewall_rules(config: &Config) -> Result<String> {
         .network(&config.docker_network)
         .firewall(firewall(config).await?)
         .firewall_rules()
+}
+
+/// The server of the tenants' data, which tenants reach under this host and port, with the limits of
+/// the settings.
+#[must_use]
+pub fn tenants(
+    config: &Config,
+    platform: PlatformId,
+    host: String,
+    port: u16,
+) -> PostgresTenantsConfig {
+    let admin = config.tenant_database_admin_url.clone();
+    PostgresTenantsConfig::new(admin, platform, host, port)
+        .size_limit(config.tenant_disk)
+        .transaction_limit(config.tenant_transaction)
 }
 
 fn accounts(config: &Config) -> AccountsConfig {

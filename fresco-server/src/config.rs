@@ -7,6 +7,7 @@ mod tenants;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fresco_core::{Guarantee, Hostname};
@@ -17,6 +18,11 @@ use crate::policy::TenantPolicy;
 use crate::room::Room;
 use crate::settings::{PLACEHOLDER_SECRET, Values};
 use reader::Reader;
+
+/// An empty database has 8 MB.
+const TENANT_DISK_MB: RangeInclusive<u64> = 16..=1 << 30;
+/// Up to a day.
+const TRANSACTION_SECONDS: RangeInclusive<u64> = 1..=86_400;
 
 /// How the server runs.
 #[derive(Clone, Debug)]
@@ -29,6 +35,10 @@ pub struct Config {
     /// Host and port at which a tenant's container reaches that server; `None` in place of the host
     /// stands for the gateway of the tenants' network.
     pub tenant_database_host: (Option<String>, u16),
+    /// The most bytes that a tenant's data may take on PostgreSQL's disk.
+    pub tenant_disk: u64,
+    /// The longest time that a transaction of a tenant may be open.
+    pub tenant_transaction: Duration,
     /// Where to listen.
     pub listen: SocketAddr,
     /// The platform's own and only origin.
@@ -143,6 +153,9 @@ impl Reader<'_> {
         let cors_origin = self.cors_origin(production);
         let tenants = self.tenants();
         let room = self.room();
+        let tenant_disk = self.within("TENANT_DISK", "a whole number of MB", TENANT_DISK_MB);
+        let transaction =
+            self.within("TENANT_TRANSACTION", "a whole number of seconds", TRANSACTION_SECONDS);
         let base_domain = self.parse::<Hostname>("BASE_DOMAIN", "a domain such as example.org");
         let traefik = self.traefik(production);
         let auth_secret = self.auth_secret(production);
@@ -169,6 +182,8 @@ impl Reader<'_> {
             database_url: database_url?,
             tenant_database_admin_url: admin_url?,
             tenant_database_host: tenant_database_host?,
+            tenant_disk: tenant_disk? << 20,
+            tenant_transaction: Duration::from_secs(transaction?),
             listen: SocketAddr::new(address?, port?),
             public_url: public_url?,
             cors_origin: cors_origin?,

@@ -157,6 +157,16 @@ pub const SETTINGS: &[Setting] = &[
         Some("2048"),
         "The free disk space below which no further tenant may run, in MB",
     ),
+    setting(
+        "TENANT_DISK",
+        Some("5120"),
+        "The most that one tenant's data may take on PostgreSQL's disk, in MB; a tenant that takes more is stopped",
+    ),
+    setting(
+        "TENANT_TRANSACTION",
+        Some("300"),
+        "The longest time that a transaction of a tenant may be open, in seconds; then its session is ended",
+    ),
     setting("BASE_DOMAIN", Some("localhost"), "Tenants live at <subdomain>.<this domain>"),
     setting(
         "PUBLIC_SCHEME",

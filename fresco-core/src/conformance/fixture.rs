@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::{
-    AppProfile, ContainerRuntime, DatabaseMetrics, DatabaseSnapshots, Endpoint, EnvName, Guarantee,
-    Hostname, ImageId, ImageRef, InstanceId, Isolation, Limits, Result, Route, Router,
-    RuntimeEvents, RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store, TenantDatabase,
+    AppProfile, ContainerRuntime, DatabaseMetrics, DatabaseSnapshots, DatabaseWatch, Endpoint,
+    EnvName, Guarantee, Hostname, ImageId, ImageRef, InstanceId, Isolation, Limits, Result, Route,
+    Router, RuntimeEvents, RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store, TenantDatabase,
     TenantId,
 };
 
@@ -230,6 +230,18 @@ pub trait DatabaseSnapshotsFixture: DatabaseFixture {
     /// What copying made for itself and has not removed by now, in words: roles, sessions,
     /// processes, files. Of this fixture alone, whatever the tenant.
     async fn leftovers(&self) -> Vec<String>;
+}
+
+/// A database that is watched. Its tenants may keep so little that a case can pass the limit.
+pub trait DatabaseWatchFixture: DatabaseFixture {
+    /// The ability, for the platform of [`database`](DatabaseFixture::database).
+    fn watch(&self) -> Arc<dyn DatabaseWatch>;
+
+    /// The same, as another program of the same platform has it open.
+    fn second_watch(&self) -> Arc<dyn DatabaseWatch>;
+
+    /// Bytes in one value that are past the limit for a tenant, at least the limit itself.
+    fn too_many_bytes(&self) -> usize;
 }
 
 /// A [`Router`] to be tried.

@@ -325,6 +325,40 @@ macro_rules! database_snapshots_conformance {
 
 #[doc(hidden)]
 #[macro_export]
+macro_rules! __database_watch_cases {
+    ($then:ident $(, $($with:tt)*)?) => {
+        $crate::$then! { $($($with)*)?
+            inspect_tells_who_keeps_too_much
+            inspect_locks_the_offender_out
+            inspect_leaves_others_alone
+            inspect_leaves_out_other_platforms
+            barred_lists_offenders
+            barred_is_empty_at_first
+            barred_forgets_removed_tenants
+            admit_lets_it_in_again
+            admit_comes_with_new_credentials
+            admit_tolerates_who_is_not_barred
+            admit_refuses_a_lower_generation
+        }
+    };
+}
+
+/// A test for every promise of [`DatabaseWatch`](crate::DatabaseWatch).
+///
+/// Give it an expression of a [`DatabaseWatchFixture`](crate::conformance::DatabaseWatchFixture), which is
+/// evaluated for each case, and, after a comma, attributes for all tests.
+#[macro_export]
+macro_rules! database_watch_conformance {
+    ($fixture:expr $(, $(#[$attribute:meta])+)? $(,)?) => {
+        $crate::__database_watch_cases!(
+            __conformance_tests,
+            database, $fixture, [$($(#[$attribute])+)?],
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
 macro_rules! __router_cases {
     ($then:ident $(, $($with:tt)*)?) => {
         $crate::$then! { $($($with)*)?

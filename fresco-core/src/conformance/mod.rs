@@ -26,6 +26,7 @@
 //! | [`database_conformance!`](crate::database_conformance) | [`DatabaseFixture`] |
 //! | [`database_metrics_conformance!`](crate::database_metrics_conformance) | [`DatabaseMetricsFixture`] |
 //! | [`database_snapshots_conformance!`](crate::database_snapshots_conformance) | [`DatabaseSnapshotsFixture`] |
+//! | [`database_watch_conformance!`](crate::database_watch_conformance) | [`DatabaseWatchFixture`] |
 //! | [`router_conformance!`](crate::router_conformance) | [`RouterFixture`] |
 //! | [`store_conformance!`](crate::store_conformance) | [`StoreFixture`] |
 
@@ -43,9 +44,10 @@ mod support;
 mod tests;
 
 pub use fixture::{
-    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Example,
-    ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
-    RuntimeIsolationFixture, RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
+    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture,
+    DatabaseWatchFixture, Example, ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture,
+    RuntimeFetchFixture, RuntimeFixture, RuntimeIsolationFixture, RuntimeMetricsFixture,
+    RuntimeResizeFixture, StoreFixture,
 };
 #[doc(hidden)]
 pub use support::run;

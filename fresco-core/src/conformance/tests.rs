@@ -100,6 +100,13 @@ fn every_promise_of_a_database_is_a_case() {
 }
 
 #[test]
+fn every_promise_of_a_watched_database_is_a_case() {
+    let sources = [include_str!("database/watch.rs")];
+    let names: [&[&str]; 1] = [&crate::__database_watch_cases!(__conformance_names)];
+    agree(include_str!("../database_watch.rs"), &sources, &names);
+}
+
+#[test]
 fn every_promise_of_a_router_is_a_case() {
     agree(include_str!("../router.rs"), &[include_str!("router.rs")], &[super::router::CASES]);
 }

@@ -103,6 +103,7 @@ impl TenantDatabase for MemoryDatabase {
                 password: None,
                 credential: None,
                 connection_limit: spec.connection_limit,
+                barred: None,
                 setting: false,
             };
             server.roles.insert(tenant, role);
@@ -129,6 +130,7 @@ impl TenantDatabase for MemoryDatabase {
             role.password = Some(password.clone().into());
             role.credential = Some(id);
             role.setting = false;
+            role.barred = None;
         }
         server.close_all_of(fence.tenant);
         let url = url(fence.tenant, &password);
@@ -190,11 +192,10 @@ impl DatabaseMetrics for MemoryDatabase {
             Error::new(ErrorKind::NotFound, "this tenant has no database").with("tenant", tenant)
         })?;
         // All values are rows of one table, which the first of them makes.
-        let bytes = storage.data.iter().map(|(key, value)| key.len() + value.len());
         Ok(DatabaseSample {
             tables: u64::from(!storage.data.is_empty()),
             rows: storage.data.len() as u64,
-            bytes: bytes.sum::<usize>() as u64,
+            bytes: storage.bytes(),
             connections,
         })
     }

@@ -29,6 +29,7 @@ mod runtime;
 mod server;
 mod snapshots;
 mod store;
+mod watch;
 mod work;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,7 @@ impl MemoryWorld {
             .with_runtime_isolation(self.runtime())
             .with_database_metrics(self.database())
             .with_database_snapshots(self.database())
+            .with_database_watch(self.database())
     }
 
     /// The runtime.

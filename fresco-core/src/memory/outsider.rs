@@ -134,6 +134,7 @@ impl Outsider {
             password: None,
             credential: None,
             connection_limit: 0,
+            barred: None,
             setting: false,
         };
         let (isolation, data) = (Isolation::Database, BTreeMap::new());

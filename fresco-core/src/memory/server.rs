@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::Isolation;
+use crate::database_watch::DatabaseOffence;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CredentialId, Generation, PlatformId, TenantId};
 
@@ -28,6 +29,8 @@ pub(super) struct Role {
     pub(super) password: Option<SecretString>,
     pub(super) credential: Option<CredentialId>,
     pub(super) connection_limit: u32,
+    /// What it was barred for; nobody can log in then.
+    pub(super) barred: Option<DatabaseOffence>,
     /// Whether the tenant put a setting on it.
     pub(super) setting: bool,
 }
@@ -75,6 +78,7 @@ impl Server {
         let refused = |kind, why| Error::new(kind, why).with("tenant", tenant);
         let role = self.roles.get(&tenant);
         let known = role
+            .filter(|r| r.barred.is_none())
             .filter(|r| r.password.as_ref().is_some_and(|known| known.expose_secret() == password));
         let role = known.ok_or_else(|| {
             refused(ErrorKind::Denied, "the database does not know this role and password")

@@ -10,6 +10,7 @@ use crate::database::{DatabaseSpec, Fence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{ProgressSink, PullProgress};
 use crate::instance::{Instance, InstanceSpec};
+use crate::operation::Actor;
 use crate::prove;
 use crate::run::{Detail, Run};
 use crate::stage::{Direction, Intent};
@@ -145,6 +146,7 @@ pub(super) async fn intend_start(run: &mut Run<'_>) -> Result<bool> {
 }
 
 pub(super) async fn start(run: &mut Run<'_>) -> Result<Detail> {
+    open_database(run).await?;
     let instances = run.instances().await?;
     let known = run.tenant.container.clone();
     let Some(container) = known.filter(|c| instances.iter().any(|i| i.id == c.id)) else {
@@ -156,6 +158,19 @@ pub(super) async fn start(run: &mut Run<'_>) -> Result<Detail> {
     let start = run.backends.runtime.start(&container.id);
     call("runtime.start", run.settings.call_deadline, start).await?;
     Ok(None)
+}
+
+/// Lets a barred role in again, if it is a person who wants the tenant to run: that the platform
+/// itself repairs something must not undo what it was stopped for.
+async fn open_database(run: &Run<'_>) -> Result<()> {
+    let (Some(watch), Some(offence)) = (&run.backends.database_watch, run.offence().await?) else {
+        return Ok(());
+    };
+    if run.lease.operation.actor == Actor::System {
+        let message = format!("The platform stopped this tenant, and does not start it: {offence}");
+        return Err(Error::new(ErrorKind::Exhausted, message).permanent());
+    }
+    call("database_watch.admit", run.settings.call_deadline, watch.admit(run.fence())).await
 }
 
 impl Run<'_> {

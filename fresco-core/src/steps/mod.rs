@@ -8,6 +8,7 @@ mod serve;
 use futures_util::StreamExt;
 
 use crate::backends::call;
+use crate::database_watch::DatabaseOffence;
 use crate::error::Result;
 use crate::ids::TenantId;
 use crate::instance::Instance;
@@ -83,6 +84,14 @@ impl Run<'_> {
         let host = self.settings.base_domain.join(&spec.subdomain);
         Route::new(self.tenant_id(), generation, host, spec.app.port)
             .probed_at(&spec.app.health_path, spec.app.health_status)
+    }
+
+    /// What the tenant's role is barred for, if it is.
+    async fn offence(&self) -> Result<Option<DatabaseOffence>> {
+        let Some(watch) = &self.backends.database_watch else { return Ok(None) };
+        let barred = watch.barred(Some(self.tenant_id()));
+        let barred = call("database_watch.barred", self.settings.call_deadline, barred).await?;
+        Ok(barred.into_iter().next())
     }
 
     async fn instances(&self) -> Result<Vec<Instance>> {

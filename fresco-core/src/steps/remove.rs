@@ -3,7 +3,9 @@
 use tokio::time::Instant;
 
 use crate::backends::call;
+use crate::database_watch::DatabaseOffence;
 use crate::error::{Error, ErrorKind, Result};
+use crate::operation::{Actor, Failure};
 use crate::router::RouteState;
 use crate::run::{Detail, Run};
 use crate::stage::{Direction, Intent};
@@ -29,7 +31,28 @@ pub(super) async fn stop(run: &mut Run<'_>) -> Result<Detail> {
         call("runtime.stop", run.settings.call_deadline + grace, stop).await?;
     }
     until_unreachable(run).await?;
-    Ok(None)
+    if run.action() != Action::Stop {
+        return Ok(None);
+    }
+    // Whoever stops it: the owner of a barred tenant must learn why it can't use its database.
+    let offence = match run.offence().await {
+        Ok(offence) => offence,
+        Err(error) if run.lease.operation.actor == Actor::System => return Err(error),
+        Err(error) => {
+            tracing::warn!(tenant = %run.tenant_id(), error = %error.chain(), "could not look up whether the tenant is barred");
+            None
+        }
+    };
+    run.tenant.error = offence.as_ref().map(stopped);
+    Ok(offence.map(|offence| offence.to_string()))
+}
+
+/// Why the platform stopped a tenant, for its owner.
+fn stopped(offence: &DatabaseOffence) -> Failure {
+    let message = format!(
+        "The platform stopped this tenant: {offence}. Its data is kept. If it is not clear why, ask whoever runs the platform before you start it again"
+    );
+    Failure { kind: ErrorKind::Exhausted, step: None, message, log_tail: Vec::new() }
 }
 
 /// Whether a start is taken back that found its container running: there is nothing to take back.

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fresco_core::conformance::{
-    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Example,
-    ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture, RuntimeFetchFixture, RuntimeFixture,
-    RuntimeIsolationFixture, RuntimeMetricsFixture, RuntimeResizeFixture, StoreFixture,
+    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture,
+    DatabaseWatchFixture, Example, ExampleApp, Fixture, RouterFixture, RuntimeEventsFixture,
+    RuntimeFetchFixture, RuntimeFixture, RuntimeIsolationFixture, RuntimeMetricsFixture,
+    RuntimeResizeFixture, StoreFixture,
 };
-use fresco_core::memory::{MemoryApp, MemorySession, MemoryWorld};
+use fresco_core::memory::{MemoryApp, MemoryDatabase, MemorySession, MemoryWorld};
 use fresco_core::{
-    AppProfile, ContainerRuntime, CredentialId, DatabaseMetrics, DatabaseSnapshots, Endpoint,
-    Guarantee, Hostname, ImageId, ImageRef, ImageSource, InstanceId, InstanceSpec, Isolation,
-    Limits, LogStream, PlatformId, ProgressSink, Result, Route, Router, RuntimeEvents,
+    AppProfile, ContainerRuntime, CredentialId, DatabaseMetrics, DatabaseSnapshots, DatabaseWatch,
+    Endpoint, Guarantee, Hostname, ImageId, ImageRef, ImageSource, InstanceId, InstanceSpec,
+    Isolation, Limits, LogStream, PlatformId, ProgressSink, Result, Route, Router, RuntimeEvents,
     RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store, TenantDatabase, TenantId,
 };
 use secrecy::SecretString;
@@ -216,6 +217,20 @@ impl DatabaseFixture for MemoryFixture {
 
     async fn drop_storage(&self, tenant: TenantId) {
         self.world.outsider().drop_storage(tenant);
+    }
+}
+
+impl DatabaseWatchFixture for MemoryFixture {
+    fn watch(&self) -> Arc<dyn DatabaseWatch> {
+        port!(self, DatabaseWatch, self.world.database())
+    }
+
+    fn second_watch(&self) -> Arc<dyn DatabaseWatch> {
+        Arc::new(self.world.database())
+    }
+
+    fn too_many_bytes(&self) -> usize {
+        usize::try_from(MemoryDatabase::SIZE_LIMIT).unwrap()
     }
 }
 

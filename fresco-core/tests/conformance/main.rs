@@ -35,6 +35,7 @@ mod schema_per_tenant {
     fresco_core::database_snapshots_conformance!(
         MemoryFixture::new().await.with(Isolation::Schema)
     );
+    fresco_core::database_watch_conformance!(MemoryFixture::new().await.with(Isolation::Schema));
 }
 
 mod database_per_tenant {
@@ -47,6 +48,7 @@ mod database_per_tenant {
     fresco_core::database_snapshots_conformance!(
         MemoryFixture::new().await.with(Isolation::Database)
     );
+    fresco_core::database_watch_conformance!(MemoryFixture::new().await.with(Isolation::Database));
 }
 
 mod database_behind_an_arc {
@@ -55,6 +57,7 @@ mod database_behind_an_arc {
     fresco_core::database_conformance!(MemoryFixture::new().await.behind_an_arc());
     fresco_core::database_metrics_conformance!(MemoryFixture::new().await.behind_an_arc());
     fresco_core::database_snapshots_conformance!(MemoryFixture::new().await.behind_an_arc());
+    fresco_core::database_watch_conformance!(MemoryFixture::new().await.behind_an_arc());
 }
 
 mod router {

@@ -19,6 +19,16 @@ pub struct PostgresTenantsConfig {
     pub(super) idle_in_transaction: Duration,
     pub(super) programs: Option<PathBuf>,
     pub(super) copy_timeout: Duration,
+    pub(super) limits: Limits,
+}
+
+/// What a tenant may do to what all share, before it is ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) bytes: u64,
+    pub(super) locks: Option<u32>,
+    pub(super) notifications: u8,
+    pub(super) transaction: Duration,
 }
 
 impl PostgresTenantsConfig {
@@ -45,6 +55,12 @@ impl PostgresTenantsConfig {
             idle_in_transaction: Duration::from_secs(300),
             programs: None,
             copy_timeout: Duration::from_secs(3600),
+            limits: Limits {
+                bytes: 5 << 30,
+                locks: None,
+                notifications: 5,
+                transaction: Duration::from_secs(300),
+            },
         }
     }
 
@@ -108,6 +124,41 @@ impl PostgresTenantsConfig {
     #[must_use]
     pub const fn copy_timeout(mut self, timeout: Duration) -> Self {
         self.copy_timeout = timeout;
+        self
+    }
+
+    /// The most bytes on disk that a tenant may keep, indexes included. A tenant that keeps more is
+    /// barred ([`DatabaseWatch`](fresco_core::DatabaseWatch)). Default: 5 GB (5 · 2³⁰ bytes).
+    ///
+    /// An empty database has about 8 MB, an empty schema none.
+    #[must_use]
+    pub const fn size_limit(mut self, bytes: u64) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// The most places in the server's table of locks that a tenant may hold; one that holds more is
+    /// barred. Default: a quarter of the table, which has `max_locks_per_transaction` ×
+    /// (`max_connections` + `max_prepared_transactions`) places.
+    #[must_use]
+    pub const fn lock_limit(mut self, locks: u32) -> Self {
+        self.limits.locks = Some(locks);
+        self
+    }
+
+    /// How full the server's queue of notifications may be, in hundredths, before those who send to
+    /// it are barred. Default: 5, of a queue of 8 GB.
+    #[must_use]
+    pub const fn notification_limit(mut self, percent: u8) -> Self {
+        self.limits.notifications = percent;
+        self
+    }
+
+    /// The longest time that a transaction of a tenant may be open, whether it does something or
+    /// not. Then its session is ended, and nothing more. Default: 5 minutes.
+    #[must_use]
+    pub const fn transaction_limit(mut self, time: Duration) -> Self {
+        self.limits.transaction = time;
         self
     }
 }

@@ -6,7 +6,7 @@ use fresco_core::{CredentialId, Credentials, Error, ErrorKind, Fence, Isolation,
 
 use super::PostgresTenants;
 use super::names::{ident, literal, password, url, verifier};
-use super::sessions;
+use super::{sessions, watch};
 use crate::errors::Mapped;
 
 impl PostgresTenants {
@@ -56,8 +56,9 @@ impl PostgresTenants {
             let _ =
                 write!(sql, "ALTER ROLE {role} IN DATABASE {place} SET search_path = {schema};");
         }
+        let lift = watch::lift(self.platform(), tenant);
         let verifier = literal(verifier(&password));
-        let _ = write!(sql, "ALTER ROLE {role} LOGIN PASSWORD {verifier}; {mark}");
+        let _ = write!(sql, "ALTER ROLE {role} LOGIN PASSWORD {verifier}; {mark}; {lift}");
         transaction.batch_execute(&sql).await.mapped()?;
         transaction.commit().await.mapped()?;
 

@@ -16,6 +16,7 @@ mod script;
 mod sessions;
 mod setup;
 mod snapshots;
+mod watch;
 
 use std::fmt;
 use std::time::Duration;
@@ -23,20 +24,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use fresco_core::{
-    Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
-    DatabaseSnapshots, DatabaseSpec, Fence, Health, Isolation, PlatformId, Result, TenantDatabase,
-    TenantId,
+    Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseOffence,
+    DatabaseSample, DatabaseSnapshots, DatabaseSpec, DatabaseWatch, Fence, Health, Isolation,
+    PlatformId, Result, TenantDatabase, TenantId,
 };
 use tokio::sync::Semaphore;
 
 pub use config::PostgresTenantsConfig;
 
+use self::watch::Watch;
 use crate::errors::{Mapped, within};
 use crate::report::ORDINARY_SESSIONS;
 use crate::server::{IN_TRANSACTION, Limits, Server, take};
 
 /// For a call that only reads.
 const READ: Duration = Duration::from_secs(10);
+/// For each statement of watching.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
 /// For removing a tenant, and for each statement of it: how long that takes follows from the
 /// tenant's data, and it is whoever calls that sets a limit. This one is for a server that hangs.
 const REMOVAL: Duration = Duration::from_secs(3600);
@@ -101,6 +105,10 @@ pub struct PostgresTenants {
     /// The server's version as a number: 160004 is 16.4.
     version: i32,
     slots: Semaphore,
+    /// For watching: the connection that looks, those that measure and bar, and what is kept.
+    eyes: Server,
+    watching: Server,
+    watch: Watch,
 }
 
 impl PostgresTenants {
@@ -140,7 +148,29 @@ impl PostgresTenants {
         })
         .await?;
         let slots = Semaphore::new(config.concurrency);
-        Ok(Self { config, changes, removals, admin, schemas, copies, version, slots })
+        let watch = Limits {
+            statement: LOOK_LIMIT,
+            lock: LOOK_LIMIT / 6,
+            // A program that hangs keeps no connection; one that only looks rarely opens others.
+            idle: Some(Duration::from_secs(60)),
+            transaction: Some(IN_TRANSACTION),
+        };
+        let eyes = Server::parse(&config.url, "fresco-watch", watch)?;
+        let watching = Server::parse(&config.url, "fresco-watch-act", watch)?;
+        let watch = Watch::default();
+        Ok(Self {
+            config,
+            changes,
+            removals,
+            admin,
+            schemas,
+            copies,
+            version,
+            slots,
+            eyes,
+            watching,
+            watch,
+        })
     }
 
     /// How many sessions there may be at the same time, of the platform and of all tenants.
@@ -223,6 +253,21 @@ impl DatabaseSnapshots for PostgresTenants {
     async fn restore(&self, fence: Fence, copy: DatabaseCopy) -> Result<()> {
         let work = self.copy_in(fence, copy);
         within(self.config.copy_timeout, "database.restore", work).await
+    }
+}
+
+#[async_trait]
+impl DatabaseWatch for PostgresTenants {
+    async fn inspect(&self) -> Result<Vec<DatabaseOffence>> {
+        within(READ * 2, "database_watch.inspect", self.look_around()).await
+    }
+
+    async fn barred(&self, tenant: Option<TenantId>) -> Result<Vec<DatabaseOffence>> {
+        within(READ, "database_watch.barred", self.barred_tenants(tenant)).await
+    }
+
+    async fn admit(&self, fence: Fence) -> Result<()> {
+        within(self.config.timeout, "database_watch.admit", self.admit_tenant(fence)).await
     }
 }
 

@@ -6,13 +6,16 @@ use super::PostgresTenants;
 use super::catalog::{Role, Storage};
 use super::fence::{Guard, lock_shared_rights};
 use super::names::ident;
-use super::{copier, discard, sessions};
+use super::{copier, discard, sessions, watch};
 use crate::errors::Mapped;
 
 impl PostgresTenants {
     pub(super) async fn remove_tenant(&self, fence: Fence) -> Result<()> {
         let tenant = fence.tenant;
         let (_slot, mut guard) = self.guard_on(&self.removals, fence).await?;
+        // Whatever it was barred for is over; and nobody logs in from here on anyway.
+        let lift = watch::lift(self.platform(), tenant);
+        guard.client.batch_execute(&lift).await.mapped()?;
         let found = self.look(tenant).await?;
         found.check(tenant)?;
         if found.role == Role::Absent && found.storage().is_none() {

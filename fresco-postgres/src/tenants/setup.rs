@@ -58,6 +58,15 @@ pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> 
                  tenant     uuid   NOT NULL,
                  generation bigint NOT NULL,
                  PRIMARY KEY (platform, tenant)
+             );
+             CREATE TABLE IF NOT EXISTS fresco_fence.barred (
+                 platform uuid        NOT NULL,
+                 tenant   uuid        NOT NULL,
+                 excess   text        NOT NULL,
+                 measured bigint      NOT NULL,
+                 allowed  bigint      NOT NULL,
+                 since    timestamptz NOT NULL DEFAULT now(),
+                 PRIMARY KEY (platform, tenant)
              )",
         )
         .await

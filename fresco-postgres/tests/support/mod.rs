@@ -60,6 +60,8 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 #[derive(Debug)]
 struct Postgres {
     version: &'static str,
+    /// Settings of the server.
+    settings: &'static [&'static str],
 }
 
 impl Image for Postgres {
@@ -77,7 +79,8 @@ impl Image for Postgres {
 
     fn cmd(&self) -> impl IntoIterator<Item = impl Into<std::borrow::Cow<'_, str>>> {
         // A test's data need not survive a power cut.
-        ["-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400"]
+        const OWN: &[&str] = &["fsync=off", "full_page_writes=off", "max_connections=400"];
+        OWN.iter().chain(self.settings).flat_map(|setting| ["-c", setting])
     }
 
     fn expose_ports(&self) -> &[ContainerPort] {
@@ -110,13 +113,27 @@ impl Server {
 
     /// A new server, at this port of the loopback or at any.
     pub async fn start(version: &'static str, port: Option<u16>) -> Self {
+        Self::start_with(version, port, &[], None).await
+    }
+
+    /// A new server with settings of its own, and with a limit of bytes of memory for each of its
+    /// processes.
+    pub async fn start_with(
+        version: &'static str,
+        port: Option<u16>,
+        settings: &'static [&'static str],
+        memory: Option<i64>,
+    ) -> Self {
         let start = move || {
             let runtime = Runtime::new().unwrap();
             let (container, port) = runtime.block_on(async {
-                let mut image = Postgres { version }
+                let mut image = Postgres { version, settings }
                     .with_env_var("POSTGRES_PASSWORD", PASSWORD)
                     .with_label("fresco.test", "postgres")
                     .with_startup_timeout(Duration::from_secs(60));
+                if let Some(memory) = memory {
+                    image = image.with_ulimit("data", memory, Some(memory));
+                }
                 if let Some(port) = port {
                     image = image.with_mapped_port(port, 5432.tcp());
                 }
@@ -143,6 +160,15 @@ impl Server {
 
     pub fn container_id(&self) -> &str {
         self.container.as_ref().unwrap().id()
+    }
+
+    /// Restarts it, and waits until it lets somebody in. It must have been given a port.
+    pub async fn restart(&self) {
+        let mut docker = tokio::process::Command::new("docker");
+        let output = docker.args(["restart", "-t", "10", self.container_id()]).output().await;
+        assert!(output.expect("docker restart").status.success());
+        let url = self.url("postgres", PASSWORD, "postgres");
+        until("the server is back", async || connect(&url).await.is_ok()).await;
     }
 
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {

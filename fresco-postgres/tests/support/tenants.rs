@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fresco_core::conformance::{
-    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture, Fixture,
+    DatabaseClient, DatabaseFixture, DatabaseMetricsFixture, DatabaseSnapshotsFixture,
+    DatabaseWatchFixture, Fixture,
 };
 use fresco_core::{
-    DatabaseMetrics, DatabaseSnapshots, DatabaseSpec, Error, ErrorKind, Fence, Generation,
-    Isolation, PlatformId, Result, TenantDatabase, TenantId,
+    DatabaseMetrics, DatabaseSnapshots, DatabaseSpec, DatabaseWatch, Error, ErrorKind, Fence,
+    Generation, Isolation, PlatformId, Result, TenantDatabase, TenantId,
 };
 use fresco_postgres::{PostgresTenants, PostgresTenantsConfig};
 use secrecy::{ExposeSecret, SecretString};
@@ -16,26 +17,45 @@ use tokio_postgres::Client;
 
 use super::{Platform, Server, connect};
 
+/// What tenants of [`Tenants::watched`] may keep; an empty database has 8 MB.
+const TOO_MUCH: usize = 16 << 20;
+
 pub struct Tenants {
     pub platform: Platform,
     pub database: Arc<PostgresTenants>,
     /// The platform's id.
     pub id: PlatformId,
+    /// The same platform in another program.
+    second: Arc<PostgresTenants>,
     other: Arc<PostgresTenants>,
     isolation: Isolation,
 }
 
 impl Tenants {
     pub async fn new(version: &'static str, isolation: Isolation) -> Self {
+        Self::with(version, isolation, |config| config).await
+    }
+
+    /// Tenants that may keep little.
+    pub async fn watched(version: &'static str, isolation: Isolation) -> Self {
+        Self::with(version, isolation, |config| config.size_limit(TOO_MUCH as u64)).await
+    }
+
+    async fn with(
+        version: &'static str,
+        isolation: Isolation,
+        change: impl Fn(PostgresTenantsConfig) -> PostgresTenantsConfig,
+    ) -> Self {
         let platform = Server::shared(version).await.platform().await;
         // Two platforms that share all that can be shared: only their ids differ.
         let id = PlatformId::new();
         let open = async |id| {
             let config = config(&platform, id).programs(platform.server.programs().await);
-            Arc::new(PostgresTenants::connect(config).await.unwrap())
+            Arc::new(PostgresTenants::connect(change(config)).await.unwrap())
         };
         let (database, other) = (open(id).await, open(PlatformId::new()).await);
-        Self { platform, database, id, other, isolation }
+        let second = open(id).await;
+        Self { platform, database, id, second, other, isolation }
     }
 
     pub fn spec(&self, tenant: TenantId, generation: i64) -> DatabaseSpec {
@@ -179,6 +199,20 @@ impl DatabaseFixture for Tenants {
 impl DatabaseMetricsFixture for Tenants {
     fn metrics(&self) -> Arc<dyn DatabaseMetrics> {
         self.database.clone()
+    }
+}
+
+impl DatabaseWatchFixture for Tenants {
+    fn watch(&self) -> Arc<dyn DatabaseWatch> {
+        self.database.clone()
+    }
+
+    fn second_watch(&self) -> Arc<dyn DatabaseWatch> {
+        self.second.clone()
+    }
+
+    fn too_many_bytes(&self) -> usize {
+        TOO_MUCH
     }
 }
 

@@ -149,7 +149,8 @@ pub(crate) struct Tenant {
     created_at: DateTime<Utc>,
     /// When it last became reachable with a new container.
     last_deployed_at: Option<DateTime<Utc>>,
-    /// How the last operation failed; absent once one succeeded.
+    /// How the last operation failed, or why the platform stopped the tenant (code `exhausted`);
+    /// absent once one succeeded.
     error: Option<OperationError>,
 }
 

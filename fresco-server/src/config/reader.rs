@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::policy::LimitRange;
@@ -86,6 +87,18 @@ impl<'a> Reader<'a> {
             &format!("must be {kind}, separated by commas, but is `{text}`"),
         );
         parsed.map(Some)
+    }
+
+    pub(super) fn within(
+        &mut self,
+        name: &'static str,
+        kind: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let number = self.parse(name, kind)?;
+        let words = format!("must be {} to {}, but is `{number}`", range.start(), range.end());
+        self.check(name, range.contains(&number), &words);
+        range.contains(&number).then_some(number)
     }
 
     pub(super) fn one_of<T: Copy>(

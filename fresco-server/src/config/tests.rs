@@ -153,6 +153,17 @@ fn images_are_those_of_the_repository_unless_named() {
 }
 
 #[test]
+fn what_a_tenant_may_do_to_the_database_has_bounds() {
+    let config = read(&[]).unwrap();
+    assert_eq!((config.tenant_disk, config.tenant_transaction.as_secs()), (5 << 30, 300));
+    let config = read(&[("TENANT_DISK", "100"), ("TENANT_TRANSACTION", "60")]).unwrap();
+    assert_eq!((config.tenant_disk, config.tenant_transaction.as_secs()), (100 << 20, 60));
+    let text = problem(&[("TENANT_DISK", "1"), ("TENANT_TRANSACTION", "0")]);
+    assert!(text.contains("TENANT_DISK must be 16 to"), "{text}");
+    assert!(text.contains("TENANT_TRANSACTION must be 1 to"), "{text}");
+}
+
+#[test]
 fn limits_have_bounds() {
     let text = problem(&[("MIN_MEMORY", "600"), ("MAX_CPUS", "0.1")]);
     assert!(text.contains("DEFAULT_MEMORY") && text.contains("MAX_CPUS"), "{text}");

@@ -63,6 +63,7 @@ pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
         database(report),
         public(report, place),
         sessions(report, place),
+        temporary_files(report, place),
         reach(config, facts, report, place),
     ]);
     findings
@@ -151,6 +152,18 @@ fn sessions(report: &PostgresReport, place: &Place) -> Finding {
     Finding::warning("sessions", seen)
         .mend(place.as_superuser(&format!("ALTER SYSTEM SET max_connections = {more}")))
         .mend(place.restart())
+}
+
+/// The platform sees neither whose they are nor how many there are.
+fn temporary_files(report: &PostgresReport, place: &Place) -> Finding {
+    if let Some(bytes) = report.temp_file_limit {
+        let seen = format!("at most {} MB for each session", bytes >> 20);
+        return Finding::ok("temporary files", seen);
+    }
+    let seen = "no limit: a tenant can fill the disk with temporary files of its queries";
+    Finding::warning("temporary files", seen.to_owned())
+        .mend(place.as_superuser("ALTER SYSTEM SET temp_file_limit = '1GB'"))
+        .mend(place.as_superuser("SELECT pg_reload_conf()"))
 }
 
 fn reach(config: &Config, facts: &Facts, report: &PostgresReport, place: &Place) -> Finding {

@@ -18,4 +18,5 @@ mod life;
 mod lists;
 mod logs;
 mod streams;
+mod watch;
 mod world;

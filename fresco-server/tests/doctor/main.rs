@@ -221,6 +221,11 @@ async fn missing_rights_and_open_databases_come_with_the_statement_that_mends_th
         stack.superuser(mend).await;
         assert_eq!(stack.wiring.examine().await.code, ExitCode::SUCCESS, "{mend} mends");
     }
+    assert!(stack.wiring.examine().await.finding("temporary files").contains("at most 1024 MB"));
+    stack.superuser("ALTER ROLE fresco_platform_app SET temp_file_limit = -1").await;
+    let finding = stack.wiring.examine().await.finding("temporary files");
+    assert!(finding.trim_start().starts_with("warning "), "{finding}");
+    assert!(finding.contains("no limit"), "{finding}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -225,6 +225,8 @@ async fn postgres(version: &str, port: u16, gateway: IpAddr) -> ContainerAsync<G
             format!("port={port}"),
             "-c".into(),
             "fsync=off".into(),
+            "-c".into(),
+            "temp_file_limit=1GB".into(),
         ])
         .start()
         .await

@@ -91,7 +91,7 @@ impl Server {
         let name = format!("platform_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let superuser = connect(&self.url("postgres", PASSWORD, "postgres")).await;
         for sql in [
-            format!("CREATE ROLE {name} LOGIN PASSWORD '{name}'"),
+            format!("CREATE ROLE {name} LOGIN CREATEROLE CREATEDB PASSWORD '{name}'"),
             format!("CREATE DATABASE {name} OWNER {name}"),
         ] {
             superuser.batch_execute(&sql).await.unwrap();
@@ -156,7 +156,7 @@ impl Database {
     }
 }
 
-async fn connect(url: &str) -> Client {
+pub async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client

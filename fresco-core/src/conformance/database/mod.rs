@@ -7,6 +7,7 @@ mod look;
 mod metrics;
 mod remove;
 mod restore;
+mod watch;
 
 use std::sync::Arc;
 
@@ -17,14 +18,15 @@ pub use look::*;
 pub use metrics::*;
 pub use remove::*;
 pub use restore::*;
+pub use watch::*;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::support::{done, eventually, soon};
-use super::{DatabaseClient, DatabaseFixture, DatabaseSnapshotsFixture};
+use super::{DatabaseClient, DatabaseFixture, DatabaseSnapshotsFixture, DatabaseWatchFixture};
 use crate::{
-    Credentials, DatabaseCopy, DatabaseEntry, DatabaseSpec, Fence, Generation, Result,
-    TenantDatabase, TenantId,
+    Credentials, DatabaseCopy, DatabaseEntry, DatabaseOffence, DatabaseSpec, Fence, Generation,
+    Result, TenantDatabase, TenantId,
 };
 
 /// The names of all cases of this port, in order.
@@ -75,6 +77,16 @@ async fn put(client: &dyn DatabaseClient, key: &str, value: &str) {
 
 async fn get(client: &dyn DatabaseClient, key: &str) -> Option<String> {
     done("reading a value of the tenant's storage", client.get(key).await)
+}
+
+/// What a tenant is barred for, if it is.
+async fn listed_as_barred<F: DatabaseWatchFixture + ?Sized>(
+    fixture: &F,
+    tenant: TenantId,
+) -> Option<DatabaseOffence> {
+    let mut barred = done("barred", fixture.watch().barred(Some(tenant)).await);
+    assert!(barred.len() <= 1, "listed more than once: {barred:?}");
+    barred.pop()
 }
 
 async fn listed(database: &Arc<dyn TenantDatabase>, tenant: TenantId) -> Vec<DatabaseEntry> {
