@@ -52,7 +52,7 @@ async fn try_all(version: &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Docker"]
-async fn the_table_of_postgres_15() {
+async fn long_the_table_of_postgres_15() {
     try_all("15").await;
 }
 
@@ -64,6 +64,6 @@ async fn the_table_of_postgres_16() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Docker"]
-async fn the_table_of_postgres_18() {
+async fn long_the_table_of_postgres_18() {
     try_all("18").await;
 }

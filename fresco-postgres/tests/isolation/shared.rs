@@ -53,13 +53,6 @@ const SOURCES: Harm = Harm {
                     md5(random()::text), current_setting('my.text'));
             END LOOP; END$$",
 };
-const SETTINGS: Harm = Harm {
-    first: "SELECT set_config('my.text', (
-                SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 60000)), false)",
-    again: "DO $$BEGIN FOR i IN 1..2 LOOP
-                EXECUTE format('ALTER ROLE CURRENT_USER SET application_name = %L', current_setting('my.text') || i);
-            END LOOP; END$$",
-};
 const LISTENER: Harm =
     Harm { first: "LISTEN flood; COMMIT; BEGIN; SELECT 1", again: "SELECT pg_sleep(1)" };
 const SENDER: Harm = Harm {
@@ -81,7 +74,6 @@ pub(crate) async fn rows(world: &World, table: &mut Table) {
         ("fill the disk with temporary tables", &[TEMPORARY], at_once),
         ("fill the disk with large objects", &[OBJECTS], at_once),
         ("fill the disk with the sources of functions", &[SOURCES], FILLING),
-        ("fill the disk with settings of its own role", &[SETTINGS], FILLING),
         (
             "fill the queue of notifications, and keep it from being emptied",
             &[LISTENER, SENDER],

@@ -62,7 +62,7 @@ async fn a_healthy_machine_is_told_to_be_so() {
         "it takes routes from Docker",
         "gets 404",
         "is free for the server",
-        "room for",
+        "TENANT_MEMORY",
         "the same time as here",
         "is one of your own",
     ] {
