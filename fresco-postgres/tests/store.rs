@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fresco_core::{
-    Action, Actor, AppProfile, Change, Direction, Entry, ErrorKind, Failure, LeaseTerms,
+    Action, Actor, AppProfile, Capacity, Change, Direction, Entry, ErrorKind, Failure, LeaseTerms,
     NewOperation, OperationStatus, OwnerId, Stage, Step, Store, Target, TenantId, TenantQuery,
     TenantSpec, WorkerId,
 };
@@ -96,6 +96,40 @@ async fn a_log_with_a_nul_can_be_stored_and_owners_secrets_are_not_multiplied() 
     let inside = platform.server.superuser(&platform.name).await;
     let sql = "SELECT count(*) FROM fresco.events WHERE data::text LIKE '%hunter2%'";
     assert_eq!(inside.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn a_crowd_that_looks_for_room_leaves_connections_to_the_workers() {
+    let platform = Server::shared("16").await.platform().await;
+    let store = Arc::new(PostgresStore::connect(config(&platform).connections(2)).await.unwrap());
+    // Somebody looks for room, and takes his time.
+    let inside = platform.server.superuser(&platform.name).await;
+    let lock = 0x6672_6573_636f_0003_i64;
+    inside.execute("SELECT pg_advisory_lock($1)", &[&lock]).await.unwrap();
+    let crowd = (0..20).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut capacity = Capacity::unlimited();
+            capacity.reserved_memory_mb = Some(1 << 20);
+            let spec = spec(&format!("crowd-{number}"));
+            let new = operation(Action::Create, &spec).within(capacity);
+            store.create(TenantId::new(), &spec, &new).await
+        })
+    });
+    let crowd: Vec<_> = crowd.collect();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let waiting = async || inside.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0);
+    until("one of them waits", || async { waiting().await > 0 }).await;
+    let lease = store.lease(WorkerId::new(), &TERMS);
+    let lease = tokio::time::timeout(Duration::from_secs(2), lease).await;
+    assert!(lease.expect("a worker needs a connection").unwrap().is_none());
+    assert_eq!(waiting().await, 1);
+    inside.execute("SELECT pg_advisory_unlock($1)", &[&lock]).await.unwrap();
+    for created in join_all(crowd).await {
+        created.unwrap().unwrap();
+    }
 }
 
 /// What makes a row one of a newer version, or a damaged one.

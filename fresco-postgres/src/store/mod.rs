@@ -20,6 +20,7 @@ use fresco_core::{
 };
 use futures_util::stream::BoxStream;
 use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
 
 pub use config::PostgresStoreConfig;
 
@@ -43,9 +44,17 @@ pub struct PostgresStore {
     pool: Pool,
     listener: Listener,
     timeout: Duration,
+    /// Whose turn it is to look for room.
+    room: Mutex<()>,
 }
 
 impl PostgresStore {
+    /// A turn to look for room. In the database all who look wait for one lock: without turns here, a
+    /// crowd of them would hold every connection meanwhile, and the workers would have none.
+    async fn turn(&self, operation: &NewOperation) -> Option<MutexGuard<'_, ()>> {
+        if operation.needs_room() { Some(self.room.lock().await) } else { None }
+    }
+
     /// Connects, and brings the tables up to date unless told not to.
     ///
     /// # Errors
@@ -66,7 +75,7 @@ impl PostgresStore {
         let server = Server::parse(&config.url, "fresco-store", limits)?;
         let pool = server.pool(config.connections)?;
         let listener = Listener::new(server.clone());
-        let store = Self { server, pool, listener, timeout: config.timeout };
+        let store = Self { server, pool, listener, timeout: config.timeout, room: Mutex::new(()) };
         store.platform().await?;
         Ok(store)
     }
@@ -107,6 +116,7 @@ impl Store for PostgresStore {
         spec: &TenantSpec,
         operation: &NewOperation,
     ) -> Result<(Tenant, Operation)> {
+        let _turn = self.turn(operation).await;
         call!(self, "create", accept::create(&self.pool, tenant, spec, operation))
     }
 
@@ -116,6 +126,7 @@ impl Store for PostgresStore {
         seen: Generation,
         operation: &NewOperation,
     ) -> Result<Operation> {
+        let _turn = self.turn(operation).await;
         call!(self, "request", accept::request(&self.pool, tenant, seen, operation))
     }
 
