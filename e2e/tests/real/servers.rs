@@ -105,6 +105,8 @@ async fn hundred(stack: &Stack, room: usize) {
 async fn containers(network: &str) -> Vec<String> {
     let output = tokio::process::Command::new("docker")
         .args(["ps", "--all", "--no-trunc", "--filter", &format!("network={network}")])
+        // Not the two by which the server proves now and then that tenants are kept apart.
+        .args(["--filter", "name=fresco_tenant_"])
         .args(["--format", "{{.ID}} {{.State}} {{.CreatedAt}} {{.Names}}"])
         .output()
         .await
