@@ -295,11 +295,24 @@ remove_firewall() {
 	done
 }
 
+# remove_containers ID…: what somebody else is removing at this moment counts as removed once it is gone.
+remove_containers() {
+	[ $# != 0 ] || return 0
+	docker rm -f -v "$@" >/dev/null 2>"$STATE/remove.log" || wait_for 30 containers_are_gone "$@" ||
+		die "these containers can't be removed: $* ($(tail -n 3 "$STATE/remove.log"))"
+}
+containers_are_gone() {
+	local id
+	for id in "$@"; do
+		! docker container inspect "$id" || return 1
+	done
+}
+
 # remove_labelled LABEL[=VALUE]: removes the containers, networks and volumes that carry the label.
 remove_labelled() {
 	local ids
 	mapfile -t ids < <(docker ps -aq --filter "label=$1")
-	[ ${#ids[@]} = 0 ] || docker rm -f -v "${ids[@]}" >/dev/null
+	remove_containers "${ids[@]}"
 	mapfile -t ids < <(docker network ls -q --filter "label=$1")
 	[ ${#ids[@]} = 0 ] || docker network rm "${ids[@]}" >/dev/null
 	mapfile -t ids < <(docker volume ls -q --filter "label=$1")
@@ -313,7 +326,7 @@ sweep_tests() {
 	for network in $(docker network ls -q --filter label=fresco.test); do
 		remove_firewall "$network"
 		mapfile -t ids < <(docker ps -aq --filter "network=$network")
-		[ ${#ids[@]} = 0 ] || docker rm -f -v "${ids[@]}" >/dev/null
+		remove_containers "${ids[@]}"
 	done
 	remove_labelled fresco.test
 }
