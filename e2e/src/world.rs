@@ -28,6 +28,7 @@ pub struct World {
     /// Its orchestrator; it works only while [`World::work`]'s answer lives.
     pub orchestrator: Orchestrator,
     http_port: u16,
+    database: String,
 }
 
 impl World {
@@ -55,7 +56,13 @@ impl World {
         };
         let (backends, platform) = wiring.backends().await.expect("the real stack");
         let orchestrator = Wiring::orchestrator(backends, change).await.expect("an orchestrator");
-        Self { docker, store, databases, wiring, platform, orchestrator, http_port }
+        Self { docker, store, databases, wiring, platform, orchestrator, http_port, database }
+    }
+
+    /// Drops the platform's own database, so that many platforms in a row don't fill the disk. The
+    /// tenants' databases are theirs to remove.
+    pub async fn forget(self, stack: &Stack) {
+        stack.superuser(&format!("DROP DATABASE {} WITH (FORCE)", self.database)).await;
     }
 
     /// The backends.
