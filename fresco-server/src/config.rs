@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fresco_core::{Guarantee, Hostname};
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use crate::origin::Origin;
@@ -43,6 +44,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The platform's own and only origin.
     pub public_url: Origin,
+    /// The proxies whose word on where a request comes from is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// The one other origin whose pages may call the API.
     pub cors_origin: Option<Origin>,
     /// The Docker Engine.
@@ -151,6 +154,7 @@ impl Reader<'_> {
         let public_url = self.public_url(port);
         let production = public_url.as_ref().is_some_and(Origin::is_https);
         let cors_origin = self.cors_origin(production);
+        let proxies = self.trusted_proxies();
         let tenants = self.tenants();
         let room = self.room();
         let tenant_disk = self.within("TENANT_DISK", "a whole number of MB", TENANT_DISK_MB);
@@ -186,6 +190,7 @@ impl Reader<'_> {
             tenant_transaction: Duration::from_secs(transaction?),
             listen: SocketAddr::new(address?, port?),
             public_url: public_url?,
+            trusted_proxies: proxies?,
             cors_origin: cors_origin?,
             docker_host: docker_host?,
             docker_network: docker_network?,

@@ -90,6 +90,11 @@ pub const SETTINGS: &[Setting] = &[
     .also(&["AUTH_URL", "NEXT_PUBLIC_APP_URL"])
     .filled(),
     setting(
+        "TRUSTED_PROXIES",
+        None,
+        "The proxies before this server, which are believed when they say in X-Forwarded-For where a request comes from: addresses or networks, separated by commas; Traefik on this machine is 127.0.0.1",
+    ),
+    setting(
         "CORS_ORIGIN",
         Some("http://localhost:3001"),
         "The one other web origin whose pages may call the API; `none` for no other; default in production: none",

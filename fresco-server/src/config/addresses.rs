@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -61,6 +62,19 @@ impl Reader<'_> {
             ),
         );
         origin
+    }
+
+    /// Networks, or single addresses.
+    pub(super) fn trusted_proxies(&mut self) -> Option<Vec<IpNet>> {
+        let text = self.text("TRUSTED_PROXIES").unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let net = |part: &str| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+        let nets: Result<Vec<_>, _> = parts.map(net).collect();
+        let words = format!(
+            "must be addresses or networks such as 127.0.0.1, 10.0.0.0/24, separated by commas, but is `{text}`"
+        );
+        self.check("TRUSTED_PROXIES", nets.is_ok(), &words);
+        nets.ok()
     }
 
     /// The same addresses that the engine's own client takes.

@@ -2,6 +2,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod caller;
+pub(crate) mod client;
 pub(crate) mod connections;
 pub(crate) mod edge;
 pub(crate) mod guard;
