@@ -23,7 +23,7 @@ use secrecy::SecretString;
 pub use email::Email;
 pub use password::Password;
 pub use sessions::{LoginSession, NewSession};
-pub use users::{NewUser, User};
+pub use users::{NewUser, Role, User};
 pub use wizard::{
     NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep,
     WizardUpdate,

@@ -86,7 +86,10 @@ impl Accounts {
             );
             let client = self.database().client().await?;
             let row = client.query_opt(&sql, &[&hash]).await.mapped()?;
-            Ok(row.map(|row| LoginSession { user: User::read(&row), expires_at: row.get(4) }))
+            Ok(row.map(|row| LoginSession {
+                user: User::read(&row),
+                expires_at: row.get("expires_at"),
+            }))
         })
         .await
     }

@@ -21,10 +21,26 @@ pub struct User {
     pub name: Option<String>,
     /// When the account was made.
     pub created_at: DateTime<Utc>,
+    /// When the address was last shown to be this person's; `None` for never.
+    pub email_verified_at: Option<DateTime<Utc>>,
+    /// What the person may do.
+    pub role: Role,
+    /// When an admin shut the account.
+    pub suspended_at: Option<DateTime<Utc>>,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Look after their own tenants.
+    User,
+    /// Look after the platform as well.
+    Admin,
 }
 
 /// The columns that [`User::read`] reads.
-pub(super) const COLUMNS: &str = "u.id, u.email, u.name, u.created_at";
+pub(super) const COLUMNS: &str =
+    "u.id, u.email, u.name, u.created_at, u.email_verified_at, u.role, u.suspended_at";
 
 impl User {
     /// This person as the owner of tenants.
@@ -40,7 +56,16 @@ impl User {
     }
 
     pub(super) fn read(row: &Row) -> Self {
-        Self { id: row.get(0), email: row.get(1), name: row.get(2), created_at: row.get(3) }
+        Self {
+            id: row.get("id"),
+            email: row.get("email"),
+            name: row.get("name"),
+            created_at: row.get("created_at"),
+            email_verified_at: row.get("email_verified_at"),
+            // A constraint lets in no other.
+            role: if row.get::<_, &str>("role") == "admin" { Role::Admin } else { Role::User },
+            suspended_at: row.get("suspended_at"),
+        }
     }
 }
 
@@ -104,7 +129,7 @@ impl Accounts {
             );
             let client = self.database().client().await?;
             let row = client.query_opt(&sql, &[&key]).await.mapped()?;
-            Ok(row.map(|row| (User::read(&row), row.get(4))))
+            Ok(row.map(|row| (User::read(&row), row.get("password_hash"))))
         })
         .await
     }

@@ -148,6 +148,6 @@ async fn owner(
     );
     let account = transaction.query_one(&sql, &[&key]).await.mapped()?;
     let user = User::read(&account);
-    let known = verified == Some((user.id, account.get(4)));
+    let known = verified == Some((user.id, account.get("password_hash")));
     Ok((user.id == minted || known).then_some(user))
 }
