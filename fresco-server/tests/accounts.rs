@@ -93,8 +93,15 @@ async fn tables_are_made_once_by_whoever_comes() {
         migrated.unwrap();
     }
     Accounts::migrate(&config).await.unwrap();
-    assert_eq!(database.count("migrations").await, 2);
-    Accounts::connect(config).await.unwrap().health().await.unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let all = i64::try_from(std::fs::read_dir(folder).unwrap().count()).unwrap();
+    assert_eq!(database.count("migrations").await, all);
+    Accounts::connect(config.clone()).await.unwrap().health().await.unwrap();
+    // As an older version left them.
+    let sql = "DELETE FROM fresco_server.migrations WHERE version = (SELECT max(version) FROM fresco_server.migrations)";
+    database.execute(sql).await;
+    let error = Accounts::connect(config).await.unwrap_err();
+    assert!(error.chain().contains("older version"), "{}", error.chain());
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ const CALL: Duration = Duration::from_secs(10);
 const MISSING: &str =
     "this database holds no tables of accounts; make them with: fresco-server migrate";
 
+const OLD: &str = "this database's tables of accounts are of an older version; bring them up to date with: fresco-server migrate";
+
 /// A pool of connections.
 pub(super) struct Database {
     pool: Pool,
@@ -54,15 +56,20 @@ impl Database {
         self.pool.get().await.map_err(from_pool)
     }
 
-    /// Whether the tables are there.
-    pub(super) async fn check(&self) -> Result<()> {
+    /// Whether the tables are there, up to this migration or a later one.
+    pub(super) async fn check(&self, newest: i64) -> Result<()> {
         within(CALL, "accounts.connect", async {
             let client = self.client().await?;
-            let sql = "SELECT to_regclass('fresco_server.idempotency_keys') IS NOT NULL";
-            if client.query_one(sql, &[]).await.mapped()?.get(0) {
-                return Ok(());
+            let sql = "SELECT to_regclass('fresco_server.migrations') IS NOT NULL";
+            if !client.query_one(sql, &[]).await.mapped()?.get::<_, bool>(0) {
+                return Err(Error::new(ErrorKind::Invalid, MISSING));
             }
-            Err(Error::new(ErrorKind::Invalid, MISSING))
+            let sql = "SELECT coalesce(max(version), 0)::int8 FROM fresco_server.migrations";
+            let made: i64 = client.query_one(sql, &[]).await.mapped()?.get(0);
+            if made < newest {
+                return Err(Error::new(ErrorKind::Invalid, OLD));
+            }
+            Ok(())
         })
         .await
         .map_err(|error| error.with("server", &self.place))

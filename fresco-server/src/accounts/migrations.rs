@@ -19,6 +19,17 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// do that nobody else uses, as long as it stays the same in all versions.
 const LOCK: i64 = 0x6672_6573_636f_0002;
 
+/// The version of the tables that this program works with.
+pub(super) fn newest() -> i64 {
+    let runner = embedded::migrations::runner();
+    runner
+        .get_migrations()
+        .iter()
+        .map(|migration| i64::from(migration.version()))
+        .max()
+        .unwrap_or(0)
+}
+
 /// Brings the tables up to date. Programs that do so at the same time take turns.
 pub(super) async fn migrate(accounts: &AccountsConfig) -> Result<()> {
     let config = parse(&accounts.url, "fresco-accounts-migrate", LIMIT)?;

@@ -87,7 +87,7 @@ impl Accounts {
     pub async fn connect(config: AccountsConfig) -> Result<Self> {
         let database = Database::open(&config)?;
         let keys = Keys::derive(&config.secret)?;
-        database.check().await?;
+        database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
         Ok(Self { shared: Arc::new(Shared { database, keys, passwords }) })
     }
