@@ -152,6 +152,7 @@ pub fn tenants(
 
 fn accounts(config: &Config) -> AccountsConfig {
     AccountsConfig::new(config.database_url.clone(), config.auth_secret.clone())
+        .sessions(config.session_life, config.session_idle)
 }
 
 /// Traefik, as the settings describe it.

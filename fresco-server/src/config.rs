@@ -66,6 +66,10 @@ pub struct Config {
     pub traefik: Traefik,
     /// The root of the keys under which sessions are stored.
     pub auth_secret: SecretString,
+    /// How long somebody stays signed in at most.
+    pub session_life: Duration,
+    /// How long somebody stays signed in without a request.
+    pub session_idle: Duration,
     /// Whether serving brings the tables up to date first.
     pub migrate: bool,
     /// Operations at the same time.
@@ -163,6 +167,10 @@ impl Reader<'_> {
         let base_domain = self.parse::<Hostname>("BASE_DOMAIN", "a domain such as example.org");
         let traefik = self.traefik(production);
         let auth_secret = self.auth_secret(production);
+        let [session_life, session_idle] = ["SESSION_DAYS", "SESSION_IDLE_DAYS"].map(|name| {
+            let days = self.within(name, "a whole number of days", 1..=365);
+            days.map(|days| Duration::from_secs(days * 24 * 60 * 60))
+        });
         let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
         let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
         let lease = self.parse::<u32>("LEASE_SECONDS", "a whole number");
@@ -201,6 +209,8 @@ impl Reader<'_> {
             base_domain: base_domain?,
             traefik: traefik?,
             auth_secret: auth_secret?,
+            session_life: session_life?,
+            session_idle: session_idle?,
             migrate: migrate?,
             workers: workers?,
             lease: Duration::from_secs(lease?.into()),

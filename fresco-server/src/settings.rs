@@ -215,6 +215,16 @@ pub const SETTINGS: &[Setting] = &[
     .secret()
     .filled(),
     setting(
+        "SESSION_DAYS",
+        Some("30"),
+        "After how many days somebody has to sign in again, 1 to 365",
+    ),
+    setting(
+        "SESSION_IDLE_DAYS",
+        Some("7"),
+        "After how many days without a request somebody has to sign in again, 1 to 365",
+    ),
+    setting(
         "MIGRATE",
         Some("true"),
         "Whether serving brings the database's tables up to date first: true or false",

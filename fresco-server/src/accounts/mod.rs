@@ -22,7 +22,7 @@ use secrecy::SecretString;
 
 pub use email::Email;
 pub use password::Password;
-pub use sessions::{LoginSession, NewSession};
+pub use sessions::{LoginSession, NewLogin, NewSession, OpenSession};
 pub use users::{NewUser, Role, User};
 pub use wizard::{
     NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep,
@@ -39,6 +39,8 @@ pub struct AccountsConfig {
     url: SecretString,
     secret: SecretString,
     connections: usize,
+    session_life: Duration,
+    session_idle: Duration,
 }
 
 impl AccountsConfig {
@@ -46,7 +48,16 @@ impl AccountsConfig {
     /// the secret: another one ends all sessions.
     #[must_use]
     pub fn new(url: SecretString, secret: SecretString) -> Self {
-        Self { url, secret, connections: 8 }
+        let day = Duration::from_secs(24 * 60 * 60);
+        Self { url, secret, connections: 8, session_life: 30 * day, session_idle: 7 * day }
+    }
+
+    /// How long somebody stays signed in at most, and how long without a request. Default: 30 days,
+    /// and 7.
+    #[must_use]
+    pub fn sessions(mut self, life: Duration, idle: Duration) -> Self {
+        (self.session_life, self.session_idle) = (life, idle);
+        self
     }
 
     /// How many connections are used at most, at least 1. Default: 8.
@@ -67,11 +78,13 @@ struct Shared {
     database: Database,
     keys: Keys,
     passwords: Passwords,
+    session_life: Duration,
+    session_idle: Duration,
 }
 
 impl Accounts {
-    /// How long somebody stays signed in.
-    pub const SESSION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+    /// How long somebody stays signed in whose browser is not to remember it.
+    pub const SHORT_SESSION: Duration = Duration::from_secs(24 * 60 * 60);
     /// How long a session of the wizard lasts.
     pub const WIZARD: Duration = Duration::from_secs(60 * 60);
     /// How long a request is known by its key.
@@ -89,7 +102,9 @@ impl Accounts {
         let keys = Keys::derive(&config.secret)?;
         database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
-        Ok(Self { shared: Arc::new(Shared { database, keys, passwords }) })
+        let AccountsConfig { session_life, session_idle, .. } = config;
+        let shared = Shared { database, keys, passwords, session_life, session_idle };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Brings the tables up to date, and does nothing else. Programs that do so at the same time
@@ -119,6 +134,14 @@ impl Accounts {
 
     fn passwords(&self) -> &Passwords {
         &self.shared.passwords
+    }
+
+    fn session_life(&self) -> Duration {
+        self.shared.session_life
+    }
+
+    fn session_idle(&self) -> Duration {
+        self.shared.session_idle
     }
 }
 

@@ -1,4 +1,7 @@
-//! Who is signed in.
+//! Who is signed in, and from where.
+
+use std::net::IpAddr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use fresco_core::Result;
@@ -11,6 +14,21 @@ use super::{Accounts, User};
 
 /// Sessions of one account; the oldest ends when there is one more.
 const MOST: i64 = 50;
+/// How exactly it is known when a session was last used: not every request is a write.
+const SEEN: Duration = Duration::from_secs(60);
+/// The most characters kept of what a browser says it is.
+const LONGEST_AGENT: usize = 300;
+
+/// A login, as the session's owner will know it again.
+#[derive(Clone, Debug, Default)]
+pub struct NewLogin {
+    /// Whether the browser keeps it when it is closed. Such a session lasts longer.
+    pub remember: bool,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// What the browser says it is.
+    pub user_agent: Option<String>,
+}
 
 /// A session that was just opened.
 #[derive(Clone, Debug)]
@@ -18,18 +36,40 @@ const MOST: i64 = 50;
 pub struct NewSession {
     /// What its holder shows from now on. It is nowhere else.
     pub token: SecretString,
-    /// When it ends.
+    /// When it ends, used or not.
     pub expires_at: DateTime<Utc>,
+    /// Whether the browser keeps it when it is closed.
+    pub remember: bool,
 }
 
 /// A session that lives.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoginSession {
+    /// Its id, which opens nothing.
+    pub id: Uuid,
     /// Whose it is.
     pub user: User,
-    /// When it ends.
+    /// When it ends, used or not.
     pub expires_at: DateTime<Utc>,
+}
+
+/// A session, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenSession {
+    /// Its id, which opens nothing.
+    pub id: Uuid,
+    /// When somebody signed in.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute.
+    pub last_seen_at: DateTime<Utc>,
+    /// When it ends, used or not.
+    pub expires_at: DateTime<Utc>,
+    /// From where somebody signed in.
+    pub address: Option<String>,
+    /// What the browser said it was.
+    pub user_agent: Option<String>,
 }
 
 impl Accounts {
@@ -37,7 +77,13 @@ impl Accounts {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn open_session(&self, user: Uuid) -> Result<NewSession> {
+    pub async fn open_session(&self, user: Uuid, login: &NewLogin) -> Result<NewSession> {
+        let life = if login.remember { self.session_life() } else { Self::SHORT_SESSION };
+        let life = life.min(self.session_life()).as_secs_f64();
+        let address = login.address.map(|address| address.to_string());
+        let agent: Option<String> = login.user_agent.as_ref().map(|text| {
+            text.chars().filter(|letter| !letter.is_control()).take(LONGEST_AGENT).collect()
+        });
         call("accounts.open_session", async {
             let (token, hash) = self.keys().sessions.issue()?;
             let mut client = self.database().client().await?;
@@ -60,19 +106,22 @@ impl Accounts {
                 )
                 .await
                 .mapped()?;
-            let sql = "INSERT INTO fresco_server.sessions (token_hash, user_id, expires_at)
-                       VALUES ($1, $2, now() + make_interval(secs => $3)) RETURNING expires_at";
+            let sql = "INSERT INTO fresco_server.sessions
+                        (token_hash, user_id, expires_at, remembered, address, user_agent)
+                       VALUES ($1, $2, now() + make_interval(secs => $3), $4, $5, $6)
+                       RETURNING expires_at";
             let row = transaction
-                .query_one(sql, &[&hash, &user, &Self::SESSION.as_secs_f64()])
+                .query_one(sql, &[&hash, &user, &life, &login.remember, &address, &agent])
                 .await
                 .mapped()?;
             transaction.commit().await.mapped()?;
-            Ok(NewSession { token, expires_at: row.get(0) })
+            Ok(NewSession { token, expires_at: row.get(0), remember: login.remember })
         })
         .await
     }
 
-    /// The session of this token, while it lives.
+    /// The session of this token, while it lives: neither too old nor unused for too long, and of an
+    /// account that is not shut.
     ///
     /// # Errors
     /// The database's own.
@@ -80,16 +129,25 @@ impl Accounts {
         let Some(hash) = self.keys().sessions.hash_token(token) else { return Ok(None) };
         call("accounts.session", async {
             let sql = format!(
-                "SELECT {COLUMNS}, s.expires_at FROM fresco_server.sessions s
+                "SELECT {COLUMNS}, s.id AS session, s.expires_at,
+                        s.last_seen_at < now() - make_interval(secs => $3) AS stale
+                 FROM fresco_server.sessions s
                  JOIN fresco_server.users u ON u.id = s.user_id
-                 WHERE s.token_hash = $1 AND s.expires_at > now()"
+                 WHERE s.token_hash = $1 AND s.expires_at > now()
+                   AND s.last_seen_at > now() - make_interval(secs => $2)
+                   AND u.suspended_at IS NULL"
             );
+            let (idle, seen) = (self.session_idle().as_secs_f64(), SEEN.as_secs_f64());
             let client = self.database().client().await?;
-            let row = client.query_opt(&sql, &[&hash]).await.mapped()?;
-            Ok(row.map(|row| LoginSession {
-                user: User::read(&row),
-                expires_at: row.get("expires_at"),
-            }))
+            let row = client.query_opt(&sql, &[&hash, &idle, &seen]).await.mapped()?;
+            let Some(row) = row else { return Ok(None) };
+            let id: Uuid = row.get("session");
+            if row.get("stale") {
+                let sql = "UPDATE fresco_server.sessions SET last_seen_at = now() WHERE id = $1";
+                client.execute(sql, &[&id]).await.mapped()?;
+            }
+            let (user, expires_at) = (User::read(&row), row.get("expires_at"));
+            Ok(Some(LoginSession { id, user, expires_at }))
         })
         .await
     }
@@ -104,6 +162,60 @@ impl Accounts {
             let sql = "DELETE FROM fresco_server.sessions WHERE token_hash = $1";
             self.database().client().await?.execute(sql, &[&hash]).await.mapped()?;
             Ok(())
+        })
+        .await
+    }
+
+    /// The sessions of an account that live, the last used first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn sessions(&self, user: Uuid) -> Result<Vec<OpenSession>> {
+        call("accounts.sessions", async {
+            let sql = "SELECT id, created_at, last_seen_at, expires_at, address, user_agent
+                       FROM fresco_server.sessions
+                       WHERE user_id = $1 AND expires_at > now()
+                         AND last_seen_at > now() - make_interval(secs => $2)
+                       ORDER BY last_seen_at DESC, created_at DESC, id";
+            let idle = self.session_idle().as_secs_f64();
+            let client = self.database().client().await?;
+            let rows = client.query(sql, &[&user, &idle]).await.mapped()?;
+            let read = |row: &tokio_postgres::Row| OpenSession {
+                id: row.get(0),
+                created_at: row.get(1),
+                last_seen_at: row.get(2),
+                expires_at: row.get(3),
+                address: row.get(4),
+                user_agent: row.get(5),
+            };
+            Ok(rows.iter().map(read).collect())
+        })
+        .await
+    }
+
+    /// Ends a session of this account. Whether there was one.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn revoke_session(&self, user: Uuid, session: Uuid) -> Result<bool> {
+        call("accounts.revoke_session", async {
+            let sql = "DELETE FROM fresco_server.sessions WHERE user_id = $1 AND id = $2";
+            let client = self.database().client().await?;
+            Ok(client.execute(sql, &[&user, &session]).await.mapped()? > 0)
+        })
+        .await
+    }
+
+    /// Ends all sessions of this account but one, or all. How many there were.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn revoke_sessions(&self, user: Uuid, but: Option<Uuid>) -> Result<u64> {
+        call("accounts.revoke_sessions", async {
+            let sql = "DELETE FROM fresco_server.sessions
+                       WHERE user_id = $1 AND id IS DISTINCT FROM $2";
+            let client = self.database().client().await?;
+            client.execute(sql, &[&user, &but]).await.mapped()
         })
         .await
     }

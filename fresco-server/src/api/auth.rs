@@ -10,11 +10,12 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::accounts::{NewUser, Password, User};
+use crate::accounts::{NewLogin, NewUser, Password, User};
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::text::Text;
 use crate::http::caller::MaybeCaller;
+use crate::http::client::Client;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -45,12 +46,15 @@ struct SignIn {
     email: Text,
     /// The password.
     password: PasswordText,
+    /// Whether the browser is to stay signed in when it is closed; default: no.
+    #[oai(default)]
+    remember: bool,
 }
 
 /// Nothing to say: `{}`.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 /// An account.
 #[derive(Debug, Object)]
@@ -138,8 +142,8 @@ impl AuthApi {
     }
 
     /// Signs a user in.
-    async fn open(&self, user: User) -> Result<WithCookie<Session>, Problem> {
-        let new = self.platform.accounts.open_session(user.id).await?;
+    async fn open(&self, user: User, login: &NewLogin) -> Result<WithCookie<Session>, Problem> {
+        let new = self.platform.accounts.open_session(user.id, login).await?;
         let cookie = cookie::set(&self.platform.config, &new);
         let session = Session { user: Some(user.into()), expires_at: Some(new.expires_at) };
         Ok(WithCookie::Done(Json(session), cookie))
@@ -154,7 +158,11 @@ impl AuthApi {
     /// has one, since nothing is sent by mail that could tell only its owner; 422 `invalid` with
     /// the `field`.
     #[oai(path = "/api/auth.signUp", method = "post", operation_id = "auth_sign_up")]
-    async fn sign_up(&self, body: Body<SignUp>) -> Result<WithCookie<Session>, Problem> {
+    async fn sign_up(
+        &self,
+        client: Client,
+        body: Body<SignUp>,
+    ) -> Result<WithCookie<Session>, Problem> {
         let Body(body) = body;
         accepted(Some(body.terms_accepted), Some(body.privacy_accepted))?;
         let new = NewUser {
@@ -167,15 +175,21 @@ impl AuthApi {
             let words = "This address has an account. Sign in, or take another address.";
             Problem::new(StatusCode::CONFLICT, "email_taken", words).of_field("email")
         })?;
-        self.open(user).await
+        self.open(user, &client.login(false)).await
     }
 
     /// Signs in.
     ///
-    /// A session lasts 14 days. Errors: 401 `wrong_credentials`, the same for a wrong password and
+    /// With `remember` the browser keeps the session until it ends by itself: 30 days after the
+    /// sign-in, or 7 days after its last request, where the platform sets no other times. Without, it
+    /// ends with the browser, and after a day. Errors: 401 `wrong_credentials`, the same for a wrong password and
     /// for an address without an account.
     #[oai(path = "/api/auth.signIn", method = "post", operation_id = "auth_sign_in")]
-    async fn sign_in(&self, body: Body<SignIn>) -> Result<WithCookie<Session>, Problem> {
+    async fn sign_in(
+        &self,
+        client: Client,
+        body: Body<SignIn>,
+    ) -> Result<WithCookie<Session>, Problem> {
         let Body(body) = body;
         let password = SecretString::from(body.password.0);
         let found = self.platform.accounts.authenticate(&body.email.parse()?, &password).await?;
@@ -183,7 +197,7 @@ impl AuthApi {
             let words = "The e-mail address or the password is wrong.";
             Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", words)
         })?;
-        self.open(user).await
+        self.open(user, &client.login(body.remember)).await
     }
 
     /// Signs out: ends the session and clears its cookie.

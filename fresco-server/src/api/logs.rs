@@ -209,7 +209,7 @@ impl LogsApi {
     ) -> Result<Feed<LogEvent>, Problem> {
         let place = last.0.map(|text| Place::sent(&text, Utc::now())).transpose()?;
         let tenant = living(&self.platform, &caller, id.0).await?;
-        let open = self.platform.streams.open(caller.0.id)?;
+        let open = self.platform.streams.open(caller.user.id)?;
         let mut query = LogQuery::last(FIRST_LINES).follow();
         if let Some(place) = place {
             query = LogQuery::last(MOST_LINES).follow();

@@ -9,6 +9,7 @@ mod health;
 mod home;
 mod logs;
 mod operations;
+mod sessions;
 mod shapes;
 mod tenants;
 mod text;
@@ -45,6 +46,7 @@ enum Tag {
 type Calls = (
     wizard::WizardApi,
     auth::AuthApi,
+    sessions::SessionsApi,
     tenants::TenantsApi,
     logs::LogsApi,
     operations::OperationsApi,
@@ -57,6 +59,7 @@ pub(crate) fn routes(platform: &Platform) -> Route {
     let calls: Calls = (
         wizard::WizardApi::new(platform.clone()),
         auth::AuthApi::new(platform.clone()),
+        sessions::SessionsApi::new(platform.clone()),
         tenants::TenantsApi::new(platform.clone()),
         logs::LogsApi::new(platform.clone()),
         operations::OperationsApi::new(platform.clone()),

@@ -58,7 +58,7 @@ impl OperationsApi {
         let tenant = owned(platform, &caller, operation.tenant.as_uuid()).await;
         tenant
             .map_err(|problem| if problem.code() == "not_found" { unknown() } else { problem })?;
-        let place = platform.streams.open(caller.0.id)?;
+        let place = platform.streams.open(caller.user.id)?;
         let events = after(platform, id, last.0.unwrap_or_default()).await?;
         let shown =
             stream::unfold((events, Operation::from(&operation)), |(mut events, last)| async {

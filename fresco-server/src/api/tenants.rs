@@ -119,7 +119,7 @@ pub(crate) async fn owned(
     id: Uuid,
 ) -> Result<CoreTenant, Problem> {
     let mut query = TenantQuery::one(TenantId::from_uuid(id));
-    query.owner = Some(caller.0.owner());
+    query.owner = Some(caller.user.owner());
     let page = platform.orchestrator.tenants(&query).await?;
     page.tenants.into_iter().next().ok_or_else(|| Problem::not_found("tenant"))
 }
@@ -175,7 +175,7 @@ impl TenantsApi {
     ) -> Result<Answer<Deployed>, Problem> {
         let Platform { config, orchestrator, accounts, .. } = &self.platform;
         let policy = &config.tenants;
-        let mut spec = policy.new_tenant(caller.0.owner(), choice::subdomain(&body.subdomain)?);
+        let mut spec = policy.new_tenant(caller.user.owner(), choice::subdomain(&body.subdomain)?);
         if let Some(image) = &body.image {
             spec.image = choice::image(policy, image)?;
         }
@@ -189,7 +189,7 @@ impl TenantsApi {
             None => TenantId::new(),
             Some(key) => {
                 let (call, text) = ("tenants.create", body.to_json_string());
-                let known = accounts.tenant_for_key(caller.0.id, call, key, text.as_bytes());
+                let known = accounts.tenant_for_key(caller.user.id, call, key, text.as_bytes());
                 known.await?.ok_or_else(|| {
                     Problem::new(
                         StatusCode::UNPROCESSABLE_ENTITY,
@@ -199,7 +199,7 @@ impl TenantsApi {
                 })?
             }
         };
-        let accepted = orchestrator.deploy(id, spec, caller.0.actor()).await?;
+        let accepted = orchestrator.deploy(id, spec, caller.user.actor()).await?;
         Ok(Answer::Accepted(Json(Deployed::of(orchestrator, &accepted))))
     }
 
@@ -225,7 +225,7 @@ impl TenantsApi {
         }
         let orchestrator = &self.platform.orchestrator;
         let mut query = TenantQuery::all();
-        query.owner = Some(caller.0.owner());
+        query.owner = Some(caller.user.owner());
         query.search =
             search.map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
         query.status = status.map(Into::into);
@@ -266,7 +266,7 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.start", method = "post", operation_id = "tenants_start")]
     async fn start(&self, caller: Caller, body: Body<TenantRef>) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
-        let begun = self.platform.orchestrator.start_tenant(tenant.id, caller.0.actor()).await?;
+        let begun = self.platform.orchestrator.start_tenant(tenant.id, caller.user.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -277,7 +277,7 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.stop", method = "post", operation_id = "tenants_stop")]
     async fn stop(&self, caller: Caller, body: Body<TenantRef>) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
-        let begun = self.platform.orchestrator.stop_tenant(tenant.id, caller.0.actor()).await?;
+        let begun = self.platform.orchestrator.stop_tenant(tenant.id, caller.user.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -291,7 +291,8 @@ impl TenantsApi {
         body: Body<TenantRef>,
     ) -> Result<Answer<Begun>, Problem> {
         let tenant = living(&self.platform, &caller, body.tenant_id).await?;
-        let begun = self.platform.orchestrator.restart_tenant(tenant.id, caller.0.actor()).await?;
+        let begun =
+            self.platform.orchestrator.restart_tenant(tenant.id, caller.user.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -327,7 +328,7 @@ impl TenantsApi {
             update.limits = Some(limits.checked(policy, &spec.app, spec.limits)?);
         }
         let orchestrator = &self.platform.orchestrator;
-        let begun = orchestrator.update_tenant(tenant.id, update, caller.0.actor()).await?;
+        let begun = orchestrator.update_tenant(tenant.id, update, caller.user.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -350,7 +351,8 @@ impl TenantsApi {
             )
             .of_field("confirmation"));
         }
-        let begun = self.platform.orchestrator.destroy_tenant(tenant.id, caller.0.actor()).await?;
+        let begun =
+            self.platform.orchestrator.destroy_tenant(tenant.id, caller.user.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 }

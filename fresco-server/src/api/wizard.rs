@@ -14,6 +14,7 @@ use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::tenants::{newest_operation, owned};
 use crate::http::caller::Caller;
+use crate::http::client::Client;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 use shapes::{
@@ -147,11 +148,15 @@ impl WizardApi {
         method = "post",
         operation_id = "wizard_deploy_tenant"
     )]
-    async fn deploy_tenant(&self, body: Body<WizardHolder>) -> Result<Deploying, Problem> {
+    async fn deploy_tenant(
+        &self,
+        client: Client,
+        body: Body<WizardHolder>,
+    ) -> Result<Deploying, Problem> {
         let Body(WizardHolder { session_id }) = body;
         let token = SecretString::from(session_id.0);
         let session = self.session(&token).await?;
-        deploy::deploy(&self.platform, &token, &session).await
+        deploy::deploy(&self.platform, &token, &session, client.login(false)).await
     }
 
     /// Tells where a tenant stands, with its newest operation.

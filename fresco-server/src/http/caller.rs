@@ -5,6 +5,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use crate::accounts::{LoginSession, User};
 use crate::http::problem::Problem;
@@ -14,7 +15,11 @@ const SCHEME: &str = "session";
 
 /// The signed-in user; without one, the request is answered 401.
 #[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) User);
+pub(crate) struct Caller {
+    pub(crate) user: User,
+    /// The session by which the request came.
+    pub(crate) session: Uuid,
+}
 
 /// The session that a request carries, if it carries a live one.
 #[derive(Clone, Debug)]
@@ -90,7 +95,7 @@ impl<'a> ApiExtractor<'a> for Caller {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let session = identify(request).await?.session.ok_or_else(Problem::not_signed_in)?;
-        Ok(Self(session.user))
+        Ok(Self { user: session.user, session: session.id })
     }
 }
 

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use poem::http::{HeaderMap, HeaderName};
+use poem::http::{HeaderMap, HeaderName, header};
 use poem::{Addr, Request, RequestBody};
 
+use crate::accounts::NewLogin;
 use crate::platform::Platform;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -48,6 +49,29 @@ fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     bare().or_else(with_port).or_else(bracketed).map(|address| address.to_canonical())
+}
+
+/// Who signs in, as the owner of the session will know it again.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    user_agent: Option<String>,
+}
+
+impl Client {
+    /// The login of this client.
+    pub(crate) fn login(self, remember: bool) -> NewLogin {
+        NewLogin { remember, address: Some(self.address), user_agent: self.user_agent }
+    }
+}
+
+impl<'a> poem::FromRequest<'a> for Client {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let ClientAddress(address) = ClientAddress::from_request(request, body).await?;
+        let user_agent = request.headers().get(header::USER_AGENT);
+        let user_agent = user_agent.and_then(|text| text.to_str().ok()).map(str::to_owned);
+        Ok(Self { address, user_agent })
+    }
 }
 
 impl<'a> poem::FromRequest<'a> for ClientAddress {

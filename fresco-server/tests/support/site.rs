@@ -93,7 +93,8 @@ impl Site {
         let config = Config::read(&Values::new(values)).unwrap();
         let url = secret(&database.url);
         let accounts =
-            fresco_server::accounts::AccountsConfig::new(url, config.auth_secret.clone());
+            fresco_server::accounts::AccountsConfig::new(url, config.auth_secret.clone())
+                .sessions(config.session_life, config.session_idle);
         let accounts = Accounts::connect(accounts).await.unwrap();
         let world = MemoryWorld::new();
         let backends = wrap(&world.backends(), faults);

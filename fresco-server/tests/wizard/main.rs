@@ -8,3 +8,4 @@ mod auth;
 mod crowd;
 mod deploy;
 mod refusals;
+mod sessions;

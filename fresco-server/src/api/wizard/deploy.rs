@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::shapes::Deploying;
 use super::{incomplete, subdomain, unknown};
-use crate::accounts::{WizardChoice, WizardClaim, WizardSession};
+use crate::accounts::{NewLogin, WizardChoice, WizardClaim, WizardSession};
 use crate::api::auth::cookie;
 use crate::api::shapes::Deployed;
 use crate::http::problem::Problem;
@@ -27,6 +27,7 @@ pub(super) async fn deploy(
     platform: &Platform,
     token: &SecretString,
     session: &WizardSession,
+    login: NewLogin,
 ) -> Result<Deploying, Problem> {
     let Platform { config, orchestrator, accounts, .. } = platform;
     if let Some(next) = session.next() {
@@ -51,7 +52,7 @@ pub(super) async fn deploy(
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "sign_in_required", words));
         }
     };
-    let login = accounts.open_session(user.id).await?;
+    let login = accounts.open_session(user.id, &login).await?;
     let deployed = Deployed::of(orchestrator, &accepted);
     Ok(Deploying::Accepted(Json(deployed), cookie::set(config, &login)))
 }
