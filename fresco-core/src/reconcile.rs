@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::{BoxStream, Fuse};
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::backends::call;
@@ -56,40 +57,61 @@ pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
     }
 }
 
-/// What a runtime tells; fused, since it may end at any time and is asked again after that.
-type Events = Fuse<BoxStream<'static, Result<RuntimeEvent>>>;
+type Events = BoxStream<'static, Result<RuntimeEvent>>;
 
 async fn keep_on(shop: &Shop, interval: Duration) {
+    let mut lost = false;
     loop {
         // Subscribed before the comparison: what happens after it is not missed.
-        let mut events = subscribe(shop).await;
-        loop {
-            match once(shop).await {
-                Ok(found) => report(&found),
-                Err(error) => {
-                    tracing::warn!(error = %error.chain(), "could not compare what runs with the store");
-                }
+        let events = subscribe(shop).await;
+        let silent = events.is_none() && shop.backends.runtime_events.is_some();
+        if lost && !silent {
+            // A proof that was tried meanwhile has failed, and would be tried again much later.
+            shop.proof.doubt();
+        }
+        lost = silent;
+        // While the runtime is away it is looked for more often: whatever ran on it waits.
+        let interval = if silent { interval.min(shop.settings.retry_max) } else { interval };
+        let changed = Notify::new();
+        tokio::select! {
+            () = listen(events, &changed) => {
+                // The runtime was lost, restarted perhaps, and its network with it.
+                shop.proof.doubt();
+                lost = true;
+                // Subscribe again, but not in a hurry.
+                tokio::time::sleep(shop.settings.work_interval).await;
             }
-            let next = next_event(events.as_mut());
-            match tokio::time::timeout(interval, next).await {
-                Ok(true) => {
-                    tokio::time::sleep(shop.settings.poll_interval).await;
-                    // One comparison answers all that happened until now.
-                    while let Some(Some(Some(Ok(_)))) =
-                        events.as_mut().map(|events| events.next().now_or_never())
-                    {
-                    }
-                }
-                // The events ended: subscribe again, but not in a hurry.
-                Ok(false) => {
-                    // The runtime was lost, restarted perhaps, and its network with it.
-                    shop.proof.doubt();
-                    tokio::time::sleep(shop.settings.work_interval).await;
-                    break;
-                }
-                Err(_) if events.is_none() && shop.backends.runtime_events.is_some() => break,
-                Err(_) => {}
+            () = compare(shop, &changed, interval, silent) => {}
+        }
+    }
+}
+
+/// Passes on that something happens to containers, until the events end. That is noticed at once,
+/// however long a comparison takes and however many events came before it.
+async fn listen(events: Option<Events>, changed: &Notify) {
+    let Some(mut events) = events else { return std::future::pending().await };
+    while let Some(Ok(_)) = events.next().await {
+        changed.notify_one();
+    }
+}
+
+/// Compares now and then, and soon after something happened; for one interval only if nobody tells
+/// what happens.
+async fn compare(shop: &Shop, changed: &Notify, interval: Duration, silent: bool) {
+    loop {
+        match once(shop).await {
+            Ok(found) => report(&found),
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "could not compare what runs with the store");
             }
+        }
+        if tokio::time::timeout(interval, changed.notified()).await.is_ok() {
+            tokio::time::sleep(shop.settings.poll_interval).await;
+            // One comparison answers all that happened until now.
+            let _ = changed.notified().now_or_never();
+        }
+        if silent {
+            return;
         }
     }
 }
@@ -98,20 +120,11 @@ async fn keep_on(shop: &Shop, interval: Duration) {
 async fn subscribe(shop: &Shop) -> Option<Events> {
     let watch = shop.backends.runtime_events.as_ref()?.watch();
     match call("runtime.watch", shop.settings.call_deadline, watch).await {
-        Ok(events) => Some(events.fuse()),
+        Ok(events) => Some(events),
         Err(error) => {
             tracing::warn!(error = %error.chain(), "the runtime does not tell what happens; only looking now and then");
             None
         }
-    }
-}
-
-/// Waits until something happens to a container; false once the events ended. Without events it
-/// waits for ever.
-async fn next_event(events: Option<&mut Events>) -> bool {
-    match events {
-        Some(events) => matches!(events.next().await, Some(Ok(_))),
-        None => std::future::pending().await,
     }
 }
 

@@ -44,8 +44,8 @@ pub struct DockerRuntime {
     pub(crate) unenforced: Vec<Guarantee>,
     /// What keeps tenants from this machine.
     pub(crate) rules: Rules,
-    /// Held by whoever probes them.
-    pub(crate) probing: Mutex<()>,
+    /// Held by whoever probes them, or removes what probes have left; when that was done last.
+    pub(crate) probing: Mutex<Option<Instant>>,
 }
 
 impl DockerRuntime {

@@ -26,7 +26,7 @@ async fn create_at_once(owner: &Visitor, count: usize) -> Vec<(String, u16, Valu
 }
 
 /// The same; all are accepted. Subdomain and operation of each.
-async fn created(owner: &Visitor, count: usize) -> Vec<(String, String)> {
+pub(crate) async fn created(owner: &Visitor, count: usize) -> Vec<(String, String)> {
     let answers = create_at_once(owner, count).await.into_iter();
     let accepted = answers.map(|(subdomain, status, answer)| {
         assert_eq!(status, 202, "{answer:#}");
@@ -35,7 +35,7 @@ async fn created(owner: &Visitor, count: usize) -> Vec<(String, String)> {
     accepted.collect()
 }
 
-async fn destroy_all(owner: &Visitor) {
+pub(crate) async fn destroy_all(owner: &Visitor) {
     loop {
         let page = owner.call(200, "tenants.list", json!({"limit": 100})).await;
         let tenants = page["tenants"].as_array().expect("tenants").clone();
@@ -237,7 +237,7 @@ pub(crate) async fn postgres_killed_in_the_middle(_: &Stack) {
 }
 
 /// Streams end while the store is away, and calls are answered 503: who waits asks again.
-async fn ended_well(owner: &Visitor, operation: &str) {
+pub(crate) async fn ended_well(owner: &Visitor, operation: &str) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     loop {
         let request = owner.get(&format!("/api/operations/{operation}/events"));

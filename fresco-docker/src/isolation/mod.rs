@@ -108,6 +108,9 @@ pub(crate) fn firewall(config: &DockerConfig) -> Result<&Firewall> {
 #[async_trait]
 impl RuntimeIsolation for DockerRuntime {
     async fn ensure_isolation(&self) -> Result<bool> {
+        if let Err(error) = container::sweep_now_and_then(self).await {
+            tracing::warn!(error = %error.chain(), "could not remove what probes have left");
+        }
         let ensured = async { self.rules.ensure(firewall(&self.config)?, &self.network).await };
         ensured.await.map_err(|error| error.during("isolation.ensure"))
     }
