@@ -193,7 +193,10 @@ impl Place {
     async fn settled(&self, expected: &BTreeMap<String, u64>) {
         let deadline = Instant::now() + PATIENCE;
         let until = async |what: &str| {
-            assert!(Instant::now() < deadline, "in vain: {what}");
+            if Instant::now() >= deadline {
+                self.tell().await;
+                panic!("in vain: {what}");
+            }
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         for (subdomain, visits) in expected {
@@ -230,6 +233,19 @@ impl Place {
             }
             until("all is healthy").await;
         }
+    }
+
+    /// What tenants, their roles and PostgreSQL say, when the test fails.
+    async fn tell(&self) {
+        let script = "for id in $(docker ps -aq); do
+            docker inspect -f '{{.Name}} {{.State.Status}} {{json .Config.Labels}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $id
+            docker logs --tail 20 $id
+        done";
+        let script = format!("exec 2>&1; {script}");
+        let told = std::process::Command::new("sh").args(["-c", &script]).output().expect("sh");
+        println!("{}", String::from_utf8_lossy(&told.stdout));
+        let sql = "SELECT concat_ws(' ', rolname, rolcanlogin, rolconnlimit, shobj_description(oid, 'pg_authid')) FROM pg_roles WHERE rolname LIKE 'tenant%'";
+        println!("{:#?}", self.stack.superuser(sql).await);
     }
 
     async fn end(mut self) {
