@@ -80,8 +80,7 @@ async fn password(world: &dyn World) -> Result<String, Wrong> {
 async fn settings(world: &dyn World) -> Result<String, Wrong> {
     let tenant = world.tenant().await?;
     let me = tenant.connect().await?;
-    let database: String =
-        me.query_one("SELECT current_database()::text", &[]).await?.get(0);
+    let database: String = me.query_one("SELECT current_database()::text", &[]).await?.get(0);
     let sql = format!(
         "ALTER ROLE CURRENT_USER SET work_mem = '65kB';
          ALTER ROLE CURRENT_USER IN DATABASE {database} SET statement_timeout = '7s'"
@@ -184,10 +183,9 @@ async fn until_ended(
     let took = begun.elapsed().as_secs_f32();
     bystander.batch_execute("SELECT 1").await.map_err(|_| "another session was ended, too")?;
     match world.is_barred(tenant).await? {
-        false => Ok(format!(
-            "that session was ended after {took:.1} s (limit {} s)",
-            limit.as_secs()
-        )),
+        false => {
+            Ok(format!("that session was ended after {took:.1} s (limit {} s)", limit.as_secs()))
+        }
         true => Err("the whole tenant was barred".into()),
     }
 }

@@ -97,7 +97,7 @@ async fn ended(
         let newcomer = async {
             sleep(Duration::from_millis(500)).await;
             let begun = Instant::now();
-            world.deploy().await?.connect().await?.batch_execute("SELECT 1").await?;
+            world.newcomer().await?.connect().await?.batch_execute("SELECT 1").await?;
             Ok::<_, Wrong>(begun.elapsed())
         };
         let (stopped, newcomer) =
@@ -160,8 +160,8 @@ async fn half_open(world: &dyn World, bystander: &Tenant) -> Result<String, Wron
     let held = async {
         let mut held = Vec::new();
         for _ in 0..places {
-            let mut wire = bystander.wire().await.map_err(|e| e.to_string())?;
-            wire.hello(&bystander.id.role_name()).await.map_err(|e| e.to_string())?;
+            let mut wire = bystander.wire().await?;
+            wire.hello(&bystander.id.role_name()).await?;
             held.push(wire);
         }
         let begun = Instant::now();

@@ -9,8 +9,8 @@ use crate::world::Wrong;
 /// What an attempt must come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It must work: what a tenant needs.
-    Reached,
+    /// It must work: what people and tenants need.
+    Works,
     /// It is not done, or shows nothing.
     Refused,
     /// It is done up to a limit.
@@ -24,11 +24,11 @@ pub enum Expected {
 impl Expected {
     /// All of them, in the order in which they are counted.
     const ALL: [Self; 5] =
-        [Self::Reached, Self::Refused, Self::Bounded, Self::SharedRisk, Self::Open];
+        [Self::Works, Self::Refused, Self::Bounded, Self::SharedRisk, Self::Open];
 
     const fn counted(self) -> &'static str {
         match self {
-            Self::Reached => "reached",
+            Self::Works => "working",
             Self::Refused => "refused",
             Self::Bounded => "bounded",
             Self::SharedRisk => "shared risks ended",
@@ -40,7 +40,7 @@ impl Expected {
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Reached => "reached",
+            Self::Works => "works",
             Self::Refused => "refused",
             Self::Bounded => "bounded",
             Self::SharedRisk => "ended within 10 s",
@@ -138,8 +138,7 @@ impl Table {
     /// The table for filing, in Markdown, with its counts.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut text =
-            "| part | attempt | expected | observed |\n|---|---|---|---|\n".to_owned();
+        let mut text = "| part | attempt | expected | observed |\n|---|---|---|---|\n".to_owned();
         for Row { part, attempt, expected, outcome } in &self.rows {
             let mark = if matches!(outcome, Outcome::AsExpected(_)) { "" } else { "**" };
             let observed = outcome.to_string().replace('|', "/").replace('\n', " ");

@@ -35,6 +35,12 @@ impl From<&str> for Wrong {
     }
 }
 
+impl From<std::io::Error> for Wrong {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<fresco_core::Error> for Wrong {
     fn from(error: fresco_core::Error) -> Self {
         Self(error.chain())
@@ -70,6 +76,12 @@ impl Tenant {
     pub fn keeping(mut self, kept: Arc<dyn Any + Send + Sync>) -> Self {
         self.kept = Some(kept);
         self
+    }
+
+    /// What it keeps.
+    #[must_use]
+    pub fn kept(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.kept.clone()
     }
 
     /// A session of its app.
@@ -151,6 +163,11 @@ pub trait World: Send + Sync {
 
     /// A new tenant whose container the platform runs, and may stop.
     async fn deploy(&self) -> Result<Tenant, Wrong>;
+
+    /// A new tenant that is made at this very moment, whatever goes on.
+    async fn newcomer(&self) -> Result<Tenant, Wrong> {
+        self.deploy().await
+    }
 
     /// New credentials of a tenant; the ones before are of no use afterwards.
     async fn issue(&self, tenant: &Tenant) -> Result<Tenant, Wrong>;

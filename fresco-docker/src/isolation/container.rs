@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::firewall::Firewall;
 use super::prober::{MARK, Task, VARIABLE};
-use super::program::pack;
+use super::program::PackedProgram;
 use crate::logs;
 use crate::runtime::{DockerRuntime, PAUSE};
 
@@ -50,9 +50,10 @@ impl<'a> Kit<'a> {
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
         sweep(runtime).await?;
-        let packed = tokio::task::spawn_blocking(pack).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "packing this program broke off").with_source(error)
-        })??;
+        let packed =
+            tokio::task::spawn_blocking(PackedProgram::pack).await.map_err(|error| {
+                Error::new(ErrorKind::Internal, "packing this program broke off").with_source(error)
+            })??;
         let (archive, mut command) = (packed.archive, packed.command);
         command.extend(firewall.prober.iter().cloned());
         let engine = &runtime.engine;
