@@ -29,7 +29,7 @@ pub const GROUPS: [&str; 5] = [
     "databases and views of others",
     "what is bounded",
     "traps for the platform",
-    "what harms all: ended by stopping the tenant",
+    "what harms all, and is ended by stopping the tenant",
 ];
 
 /// Tries one group of attempts.

@@ -18,9 +18,7 @@ pub(crate) async fn rows(
     table.part.clone_from(&isolation);
     let world = Running::new(place, docker, platform);
     for group in GROUPS {
-        crate::screen::heading(&format!(
-            "database, each tenant with a {isolation} of its own: {group}"
-        ));
+        crate::screen::heading(&format!("database, a {isolation} for each tenant: {group}"));
         if let Err(Wrong(words)) = try_group(group, &world, table).await {
             table.add(Expected::Works, format!("try {group}"), Err(Wrong(words)));
         }

@@ -39,7 +39,6 @@ async fn prove(place: &Arc<Place>, table: &mut Table) -> Result<(), Wrong> {
     let platform = Arc::new(Platform::sign_in(place).await?);
     screen::heading("kill -9, in the middle of a deploy");
     let tenant = kill::story(place, &platform, table).await?;
-    screen::columns();
     network::rows(place, &docker, &platform, &tenant, table).await;
     attempts::rows(place, &docker, &platform, table).await;
     screen::heading("afterwards");

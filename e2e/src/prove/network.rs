@@ -140,7 +140,7 @@ fn judge(
     for target in targets {
         let (reached, what) = seen.get(target).cloned().unwrap_or((false, "not told".into()));
         good &= reached == (expected == Expected::Works) && what != "not told";
-        words.entry(short(&what)).or_default().push(target);
+        words.entry(short(&what)).or_default().push(target.trim_start_matches("udp:"));
     }
     let words = words.iter().map(|(what, at)| format!("{what}: {}", at.join(", ")));
     let words = words.collect::<Vec<_>>().join("; ");

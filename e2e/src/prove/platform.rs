@@ -221,8 +221,12 @@ impl Platform {
     /// An action on a tenant, to its end.
     pub(crate) async fn act(&self, action: &str, id: TenantId) -> Result<(), Wrong> {
         let mut body = json!({"tenantId": id.to_string()});
-        if action == "destroy" {
-            body["confirmation"] = self.tenant(id).await?["tenant"]["subdomain"].clone();
+        let tenant = &self.tenant(id).await?["tenant"];
+        match action {
+            "destroy" => body["confirmation"] = tenant["subdomain"].clone(),
+            // The same image again: a new container, and new credentials with it.
+            "update" => body["image"] = tenant["image"].clone(),
+            _ => {}
         }
         let answer = self.patiently(&format!("tenants.{action}"), &body).await?;
         self.success(id, &text(&answer, "operationId")?).await

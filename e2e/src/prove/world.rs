@@ -130,7 +130,7 @@ impl Running {
     pub(crate) fn new(place: &Arc<Place>, docker: &Arc<Docker>, platform: &Arc<Platform>) -> Self {
         let maker =
             Maker { place: place.clone(), docker: docker.clone(), platform: platform.clone() };
-        let (give, ready) = mpsc::channel(2);
+        let (give, ready) = mpsc::channel(1);
         let making = maker.clone();
         let making =
             tokio::spawn(async move { while give.send(making.make().await).await.is_ok() {} });
