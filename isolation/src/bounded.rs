@@ -22,7 +22,6 @@ pub(crate) async fn rows(world: &dyn World, table: &mut Table) -> Result<(), Wro
         table.add(bounded, "put settings on its own role, and keep them", settings(world).await);
         table.add(bounded, "fill the disk with temporary files", temporary(world).await);
         table.add(bounded, "take the server's memory", memory(world).await);
-        table.add(bounded, "log in again and again, in twenty loops", logins(world).await);
     };
     // These wait for the limit meanwhile.
     let ((), idle, role, compute) = tokio::join!(
@@ -34,6 +33,7 @@ pub(crate) async fn rows(world: &dyn World, table: &mut Table) -> Result<(), Wro
     table.add(bounded, "hold a transaction open, its timeouts lifted", idle);
     table.add(bounded, "the same, lifted for its role", role);
     table.add(bounded, "compute for ever", compute);
+    table.add(bounded, "log in again and again, in twenty loops", logins(world).await);
     let attempt = "grant to another tenant, which is then destroyed";
     table.add(bounded, attempt, grants(world).await);
     let attempt = "hold the lock by which the platform changes it, and be destroyed";
