@@ -163,7 +163,8 @@ async fn transaction(world: &dyn World, begin: &str, run: Option<&str>) -> Resul
     let begun = Instant::now();
     me.batch_execute(begin).await?;
     if let Some(run) = run {
-        let _ = tokio::time::timeout(world.transaction_limit() + SOON, me.batch_execute(run)).await;
+        let _ =
+            tokio::time::timeout(world.limits().transaction + SOON, me.batch_execute(run)).await;
     }
     until_ended(world, &tenant, &me, &bystander, begun).await
 }
@@ -175,7 +176,7 @@ async fn until_ended(
     bystander: &Client,
     begun: Instant,
 ) -> Result<String, Wrong> {
-    let limit = world.transaction_limit();
+    let limit = world.limits().transaction;
     // The workers of the platform look every two seconds.
     while !me.is_closed() {
         if begun.elapsed() > limit + SOON {

@@ -4,8 +4,7 @@
 //! - *refused*: the server does not do it, or shows nothing.
 //! - *bounded*: it can be done, up to a limit that the tenant can't lift.
 //! - *shared risk*: it harms all who share the server. It is ended by stopping the tenant, within 10
-//!   seconds of its beginning (what fills the disk slowly: of being past its limit), and the platform's
-//!   own calls are answered meanwhile.
+//!   seconds of being past a limit, and the platform's own calls are answered meanwhile.
 //! - *open*: a shared risk that only the server's settings or its network bound.
 
 mod attack;
@@ -21,7 +20,7 @@ mod world;
 pub use attack::{Attack, Harm};
 pub use shared::LOCKS;
 pub use table::{Expected, Outcome, Row, Table};
-pub use world::{Names, Standing, Tenant, World, Wrong};
+pub use world::{Limits, Names, Standing, Tenant, World, Wrong};
 
 /// What is tried, in groups, and what each shows.
 pub const GROUPS: [&str; 5] = [

@@ -132,6 +132,17 @@ pub struct Names {
     pub schemas: String,
 }
 
+/// What the platform lets a tenant have.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest transaction.
+    pub transaction: Duration,
+    /// Bytes on disk.
+    pub disk: u64,
+    /// Percent of the queue of notifications.
+    pub queue: u8,
+}
+
 /// How a tenant is, as its owner sees it.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -152,8 +163,8 @@ pub trait World: Send + Sync {
     /// What the platform uses.
     fn names(&self) -> &Names;
 
-    /// The longest transaction that the platform lets a tenant have.
-    fn transaction_limit(&self) -> Duration;
+    /// What the platform lets a tenant have.
+    fn limits(&self) -> Limits;
 
     /// A superuser's session, which looks at things past the platform.
     async fn superuser(&self, database: &str) -> Result<Client, Wrong>;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use fresco_core::{Isolation, TenantId};
-use fresco_isolation::Wrong;
+use fresco_isolation::{Limits, Wrong};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -37,8 +37,8 @@ pub(crate) struct Place {
     pub(crate) folder: PathBuf,
     /// The table.
     pub(crate) output: PathBuf,
-    /// The longest transaction of a tenant.
-    pub(crate) transaction: Duration,
+    /// What a tenant may have.
+    pub(crate) limits: Limits,
     isolation: OnceLock<Isolation>,
 }
 
@@ -64,7 +64,12 @@ impl Place {
             server: get("SERVER")?.into(),
             folder: get("FOLDER")?.into(),
             output: get("OUTPUT")?.into(),
-            transaction: Duration::from_secs(number("TRANSACTION")?.into()),
+            limits: Limits {
+                transaction: Duration::from_secs(number("TRANSACTION")?.into()),
+                disk: u64::from(number("DISK")?) << 20,
+                // The platform's own choice.
+                queue: 5,
+            },
             isolation: OnceLock::new(),
         })
     }

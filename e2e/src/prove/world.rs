@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fresco_core::{Isolation, TenantId};
-use fresco_isolation::{Names, Standing, Tenant, World, Wrong};
+use fresco_isolation::{Limits, Names, Standing, Tenant, World, Wrong};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -154,8 +154,8 @@ impl World for Running {
         &self.names
     }
 
-    fn transaction_limit(&self) -> Duration {
-        self.maker.place.transaction
+    fn limits(&self) -> Limits {
+        self.maker.place.limits
     }
 
     async fn superuser(&self, database: &str) -> Result<Client, Wrong> {

@@ -11,7 +11,7 @@ use fresco_core::{
     Isolation, OperationStatus, Orchestrator, OwnerId, Result, Store, TenantDatabase, TenantId,
     TenantQuery, TenantSpec, TenantStatus, Workers,
 };
-use fresco_isolation::{Names, Standing, Tenant, Wrong};
+use fresco_isolation::{Limits, Names, Standing, Tenant, Wrong};
 use fresco_postgres::PostgresTenants;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
@@ -28,6 +28,8 @@ const SETTINGS: &[&str] =
 const MEMORY: i64 = 512 << 20;
 /// The most that a tenant may keep here.
 const SIZE_LIMIT: u64 = 64 << 20;
+/// The most of the queue of notifications that a tenant may fill, in percent.
+const QUEUE_LIMIT: u8 = 1;
 /// The longest transaction here.
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(3);
 /// The most connections of a tenant made past the orchestrator.
@@ -75,7 +77,7 @@ impl World {
         let store = store::open(&platform).await;
         let config = config(&platform, store.platform().await.unwrap())
             .size_limit(SIZE_LIMIT)
-            .notification_limit(1)
+            .notification_limit(QUEUE_LIMIT)
             .transaction_limit(TRANSACTION_LIMIT);
         let database = Arc::new(PostgresTenants::connect(config).await.unwrap());
         // Real tenants' databases and a real store; what runs the apps is not what is tried.
@@ -135,8 +137,8 @@ impl fresco_isolation::World for World {
         &self.names
     }
 
-    fn transaction_limit(&self) -> Duration {
-        TRANSACTION_LIMIT
+    fn limits(&self) -> Limits {
+        Limits { transaction: TRANSACTION_LIMIT, disk: SIZE_LIMIT, queue: QUEUE_LIMIT }
     }
 
     async fn superuser(&self, database: &str) -> Result<Client, Wrong> {
