@@ -74,7 +74,11 @@ async fn try_all(
     let others = [other.four.clone(), other.six.clone()];
     let aims = vec![
         aim("another tenant's port, by address", at(other.port, &others), refused),
-        aim("another tenant's port, by name", at(other.port, &[other.name.clone()]), refused),
+        aim(
+            "another tenant's port, by name",
+            at(other.port, std::slice::from_ref(&other.name)),
+            refused,
+        ),
         aim(
             "the platform's API, at each address of this machine",
             at(place.api_port, &own),
@@ -107,7 +111,7 @@ async fn try_all(
         table.add(aim.expected, aim.what, outcome);
     }
     table.add(refused, "Docker's socket, as a file", socket(&me).await);
-    let mine = at(me.port, &[me.four.clone()]);
+    let mine = at(me.port, std::slice::from_ref(&me.four));
     for (network, what, expected) in [
         ("bridge", "from a container of somebody else to a tenant", refused),
         ("host", "from this machine to a tenant", works),
