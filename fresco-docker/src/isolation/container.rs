@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::firewall::Firewall;
 use super::prober::{MARK, Task, VARIABLE};
-use super::program::pack;
+use super::program::PackedProgram;
 use crate::logs;
 use crate::runtime::{DockerRuntime, PAUSE};
 
@@ -53,9 +53,10 @@ impl<'a> Kit<'a> {
             let what = "the firewall was not told how this program probes: call Firewall::prober";
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
-        let packed = tokio::task::spawn_blocking(pack).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "packing this program broke off").with_source(error)
-        })??;
+        let packed =
+            tokio::task::spawn_blocking(PackedProgram::pack).await.map_err(|error| {
+                Error::new(ErrorKind::Internal, "packing this program broke off").with_source(error)
+            })??;
         let (archive, mut command) = (packed.archive, packed.command);
         command.extend(firewall.prober.iter().cloned());
         let engine = &runtime.engine;

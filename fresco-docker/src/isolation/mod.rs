@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 pub use firewall::Firewall;
 pub(crate) use firewall::table;
 pub use prober::run_network_probe;
+pub use program::PackedProgram;
 
 use crate::config::DockerConfig;
 use crate::network::Network;
