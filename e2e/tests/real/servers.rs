@@ -6,11 +6,15 @@ use std::time::Duration;
 use fresco_e2e::Stack;
 use fresco_e2e::service::{Server, Service, Visitor};
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use crate::census::{Things, census};
 use crate::dice::Dice;
 use crate::service::{PROGRAM, email, name, page, whoami};
+
+/// Operations that are listened to at the same time: a person has 32 streams at most.
+const LISTENING: usize = 16;
 
 /// Asks to create so many tenants at the same time; subdomain, status and answer of each.
 async fn create_at_once(owner: &Visitor, count: usize) -> Vec<(String, u16, Value)> {
@@ -42,11 +46,11 @@ pub(crate) async fn destroy_all(owner: &Visitor) {
         if tenants.is_empty() {
             return;
         }
-        join_all(tenants.iter().map(async |tenant| {
+        let destroyed = stream::iter(&tenants).for_each_concurrent(LISTENING, async |tenant| {
             let body = json!({"tenantId": tenant["id"], "confirmation": tenant["subdomain"]});
             owner.act("destroy", body).await;
-        }))
-        .await;
+        });
+        destroyed.await;
     }
 }
 
