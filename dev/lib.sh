@@ -320,15 +320,18 @@ remove_labelled() {
 }
 
 # Removes what a killed test run left: everything with the label `fresco.test`, whatever its value, and
-# the tenants on such networks, which carry only the labels of the platform that made them.
+# the tenants and probes on such networks, which carry only the labels of the platform that made them. The
+# networks go by their names: a container that was never started knows its network by name alone.
 sweep_tests() {
 	local network ids
-	for network in $(docker network ls -q --filter label=fresco.test); do
+	for network in $(docker network ls --format '{{.Name}}' --filter label=fresco.test); do
 		remove_firewall "$network"
 		mapfile -t ids < <(docker ps -aq --filter "network=$network")
 		remove_containers "${ids[@]}"
 	done
 	remove_labelled fresco.test
+	# Images of probes that were broken off. One of a probe under way is younger, or in use.
+	docker image prune --force --filter label=fresco.probe --filter until=5m >/dev/null
 }
 
 # One dev/test at a time on an engine: two would sweep each other's containers away.

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// What a server of a test is told; it can be started again with the same.
 #[derive(Clone, Debug)]
 pub struct Service {
+    /// What starts the program, if not the test itself.
+    launcher: Vec<String>,
     program: String,
     database: String,
     settings: Vec<(String, String)>,
@@ -42,7 +44,8 @@ impl Service {
         let (http, api) = stack.proxy_ports();
         let port = free_port();
         let program = program.into();
-        let service = Self { program, database, settings: Vec::new(), port, log: None };
+        let launcher = Vec::new();
+        let service = Self { launcher, program, database, settings: Vec::new(), port, log: None };
         service
             .with("DATABASE_URL", url)
             .with("PORT", port)
@@ -70,6 +73,14 @@ impl Service {
         self
     }
 
+    /// The same, whose servers have no right to set the machine's packet filter.
+    #[must_use]
+    pub fn without_net_admin(mut self) -> Self {
+        let launcher = "setpriv --bounding-set -net_admin --inh-caps -net_admin";
+        self.launcher = launcher.split(' ').map(str::to_owned).collect();
+        self
+    }
+
     /// The same at a port of its own: another server of the same platform.
     #[must_use]
     pub fn beside(mut self) -> Self {
@@ -81,7 +92,9 @@ impl Service {
     /// The program with this task, ready to run.
     #[must_use]
     pub fn command(&self, task: &str) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut words = self.launcher.iter().chain([&self.program]);
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words);
         // Nothing of the test's own environment, and no `.env` of the working folder.
         command.env_clear().current_dir(std::env::temp_dir()).arg(task);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
@@ -110,20 +123,29 @@ impl Service {
         self.start_at("127.0.0.1").await
     }
 
+    /// Starts a server and waits until it says that a part of it is not healthy.
+    pub async fn start_unhealthy(&self) -> Server {
+        self.start_until("127.0.0.1", StatusCode::SERVICE_UNAVAILABLE).await
+    }
+
     /// The same, for one that listens on this address.
     pub async fn start_at(&self, address: &str) -> Server {
+        self.start_until(address, StatusCode::OK).await
+    }
+
+    async fn start_until(&self, address: &str, status: StatusCode) -> Server {
         let mut child = self.command("serve").spawn().expect("the server's program");
         let deadline = Instant::now() + PATIENCE;
         let url = format!("http://{address}:{}/health", self.port);
         loop {
             match reqwest::get(&url).await {
-                Ok(answer) if answer.status() == StatusCode::OK => break,
+                Ok(answer) if answer.status() == status => break,
                 _ => {}
             }
             if let Some(status) = child.try_wait().expect("a child can be waited for") {
                 panic!("the server ended: {status}");
             }
-            assert!(Instant::now() < deadline, "the server is not healthy within {PATIENCE:?}");
+            assert!(Instant::now() < deadline, "/health does not say {status} within {PATIENCE:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Server { child, address: address.into(), port: self.port }

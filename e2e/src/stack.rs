@@ -5,6 +5,7 @@ use std::process::Command;
 
 use fresco_core::PlatformId;
 use fresco_docker::{DockerConfig, DockerRuntime};
+use testcontainers::bollard::models::{HostConfig, RestartPolicy, RestartPolicyNameEnum};
 use testcontainers::core::{Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
@@ -86,6 +87,12 @@ impl Stack {
         SocketAddr::from(([127, 0, 0, 1], self.postgres_port))
     }
 
+    /// The name of the tenants' network's table in nftables.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
     /// Docker's socket.
     #[must_use]
     pub const fn docker_socket(&self) -> &'static str {
@@ -158,6 +165,12 @@ async fn superuser(port: u16, database: &str, statement: &str) -> Vec<String> {
         .collect()
 }
 
+/// When Docker starts again, this container does too, as in `docker-compose.dev.yml`.
+fn comes_back(config: &mut HostConfig) {
+    let name = Some(RestartPolicyNameEnum::ALWAYS);
+    config.restart_policy = Some(RestartPolicy { name, maximum_retry_count: None });
+}
+
 async fn start_postgres(gateway: IpAddr) -> (ContainerAsync<GenericImage>, u16) {
     let port = free_port();
     let listen = format!("listen_addresses=127.0.0.1,{gateway}");
@@ -167,6 +180,7 @@ async fn start_postgres(gateway: IpAddr) -> (ContainerAsync<GenericImage>, u16) 
         .with_network("host")
         .with_env_var("POSTGRES_PASSWORD", PASSWORD)
         .with_label(TEST_LABEL, "postgres")
+        .with_host_config_modifier(comes_back)
         .with_cmd([
             "-c",
             &listen,
@@ -197,6 +211,7 @@ async fn start_traefik(network: &str, http: u16, api: u16) -> ContainerAsync<Gen
         .with_wait_for(WaitFor::Nothing)
         .with_network("host")
         .with_label(TEST_LABEL, "traefik")
+        .with_host_config_modifier(comes_back)
         .with_mount(Mount::bind_mount(SOCKET, SOCKET))
         .with_cmd([
             format!("--entrypoints.web.address=127.0.0.1:{http}"),

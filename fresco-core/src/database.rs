@@ -75,13 +75,15 @@ pub struct DatabaseEntry {
     pub role: bool,
     /// The last issue of credentials, if there was one.
     pub credential: Option<CredentialId>,
+    /// Whether its role is there and can't log in, whatever it is for.
+    pub locked: bool,
 }
 
 impl DatabaseEntry {
     /// An entry of which nothing is there.
     #[must_use]
     pub const fn new(tenant: TenantId) -> Self {
-        Self { tenant, storage: None, role: false, credential: None }
+        Self { tenant, storage: None, role: false, credential: None, locked: false }
     }
 }
 
@@ -145,6 +147,7 @@ pub trait TenantDatabase: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - Halves are listed, too.
+    /// - A role that can't log in is told as locked, one that can is not.
     /// - Other platforms' are not listed.
     async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<DatabaseEntry>>;
 

@@ -176,6 +176,9 @@ pub struct Instance {
     pub endpoint: Option<Endpoint>,
     /// What this runtime can't enforce for it.
     pub unenforced: Vec<Guarantee>,
+    /// The limits that hold for it now, whoever set them; 0 stands for one that does not hold, such
+    /// as a memory limit with swap beside it. `None`: this runtime does not tell.
+    pub limits: Option<Limits>,
 }
 
 impl Instance {
@@ -199,6 +202,7 @@ impl Instance {
             state: InstanceState::Created,
             endpoint: None,
             unenforced: Vec::new(),
+            limits: None,
         }
     }
 
@@ -215,6 +219,24 @@ impl Instance {
     pub fn with_unenforced(mut self, unenforced: Vec<Guarantee>) -> Self {
         self.unenforced = unenforced;
         self
+    }
+
+    /// The same instance with the limits that hold for it now.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Whether these limits hold for it, as far as its runtime enforces and tells them.
+    #[must_use]
+    pub fn keeps_within(&self, wanted: &Limits) -> bool {
+        let Some(limits) = &self.limits else { return true };
+        let ignored = |guarantee| self.unenforced.contains(&guarantee);
+        // Runtimes count CPUs in whole parts: less than a thousandth is no difference.
+        (ignored(Guarantee::Memory) || limits.memory_mb == wanted.memory_mb)
+            && (ignored(Guarantee::Cpus) || (limits.cpus - wanted.cpus).abs() < 0.001)
+            && (ignored(Guarantee::Pids) || limits.pids == wanted.pids)
     }
 
     /// Whether it runs.
@@ -241,6 +263,12 @@ mod tests {
         )
     }
 
+    fn instance() -> Instance {
+        let spec = spec();
+        let (revision, id) = (spec.revision(), InstanceId::new("c0ffee"));
+        Instance::new(id, spec.tenant, spec.generation, spec.credential, revision, spec.image)
+    }
+
     #[test]
     fn the_revision_ignores_the_generation_and_the_secrets_but_not_the_credential() {
         let first = spec();
@@ -253,6 +281,25 @@ mod tests {
         assert_eq!(named, second.revision());
         second.credential = CredentialId::new();
         assert_ne!(named, second.revision());
+    }
+
+    #[test]
+    fn limits_that_are_not_enforced_or_not_told_make_no_difference() {
+        let wanted = Limits { memory_mb: 512, cpus: 0.1, pids: 256 };
+        let told = |limits| instance().with_limits(limits);
+        assert!(instance().keeps_within(&wanted), "not told");
+        assert!(told(wanted).keeps_within(&wanted));
+        let rounded = Limits { cpus: 0.100_000_001, ..wanted };
+        assert!(told(rounded).keeps_within(&wanted), "a rounded number");
+        for (guarantee, other) in [
+            (Guarantee::Memory, Limits { memory_mb: 0, ..wanted }),
+            (Guarantee::Cpus, Limits { cpus: 0.2, ..wanted }),
+            (Guarantee::Pids, Limits { pids: 257, ..wanted }),
+        ] {
+            assert!(!told(other).keeps_within(&wanted), "{guarantee:?}");
+            let unenforced = told(other).with_unenforced(vec![guarantee]);
+            assert!(unenforced.keeps_within(&wanted), "{guarantee:?} is not enforced");
+        }
     }
 
     #[test]

@@ -102,6 +102,8 @@ impl fmt::Display for IsolationReport {
 pub trait RuntimeIsolation: fmt::Debug + Send + Sync + 'static {
     /// Puts in place what keeps tenants apart. Says whether anything had to be changed.
     ///
+    /// It is called again and again, so it also removes what proofs have left whose program died.
+    ///
     /// # Behavior
     /// - What is in place is left as it is.
     /// - What somebody took away is put back.

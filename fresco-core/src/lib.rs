@@ -16,6 +16,7 @@ mod environment;
 mod error;
 #[cfg(feature = "fault")]
 pub mod fault;
+mod fit;
 mod forward;
 mod health;
 mod ids;
@@ -28,6 +29,7 @@ mod operation;
 mod orchestrator;
 mod prove;
 mod reconcile;
+mod repairs;
 mod request;
 mod router;
 mod run;

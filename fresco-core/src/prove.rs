@@ -5,6 +5,7 @@
 //! and came back. Until the proof succeeds no new tenant gets a container.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -36,22 +37,44 @@ pub enum IsolationState {
 #[derive(Debug)]
 pub(crate) struct Proof {
     state: watch::Sender<IsolationState>,
+    /// How often there was doubt. It changes with the state, in its lock.
+    doubts: AtomicU64,
     doubt: Notify,
 }
 
 impl Proof {
     pub(crate) fn new() -> Self {
-        Self { state: watch::Sender::new(IsolationState::Unproved), doubt: Notify::new() }
+        let state = watch::Sender::new(IsolationState::Unproved);
+        Self { state, doubts: AtomicU64::new(0), doubt: Notify::new() }
     }
 
     pub(crate) fn state(&self) -> IsolationState {
         self.state.borrow().clone()
     }
 
-    /// What was proved may no longer hold: prove it again.
+    /// What was proved may no longer hold, nor what a proof under way finds: prove it again.
     pub(crate) fn doubt(&self) {
-        self.state.send_replace(IsolationState::Unproved);
+        tracing::info!("that tenants are kept apart is to be proved anew");
+        self.state.send_modify(|state| {
+            self.doubts.fetch_add(1, Ordering::SeqCst);
+            *state = IsolationState::Unproved;
+        });
         self.doubt.notify_one();
+    }
+
+    fn doubts(&self) -> u64 {
+        self.doubts.load(Ordering::SeqCst)
+    }
+
+    /// It was proved, unless there was doubt since the proof began.
+    fn holds(&self, report: IsolationReport, doubts: u64) {
+        self.state.send_if_modified(|state| {
+            let valid = self.doubts() == doubts;
+            if valid {
+                *state = IsolationState::Holds(report);
+            }
+            valid
+        });
     }
 }
 
@@ -121,35 +144,41 @@ pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
     if shop.backends.runtime_isolation.is_none() {
         return;
     }
+    // A proof under way takes away itself what it made, so it has its time to end.
+    let too_late = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(shop.settings.shutdown_grace).await;
+    };
     tokio::select! {
-        () = cancel.cancelled() => {}
-        () = keep_on(&shop) => {}
+        () = too_late => {}
+        () = keep_on(&shop, &cancel) => {}
     }
 }
 
-async fn keep_on(shop: &Shop) {
+async fn keep_on(shop: &Shop, cancel: &CancellationToken) {
     loop {
         prove(shop).await;
-        if matches!(shop.proof.state(), IsolationState::Fails(_)) {
-            let pause = shop.settings.stuck_retry;
-            let _ = tokio::time::timeout(pause, shop.proof.doubt.notified()).await;
-        } else {
-            shop.proof.doubt.notified().await;
-            // There may have been doubt while the last proof was under way.
-            shop.proof.state.send_if_modified(|state| {
-                let held = matches!(state, IsolationState::Holds(_));
-                if held {
-                    *state = IsolationState::Unproved;
-                }
-                held
-            });
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            () = doubted(shop) => {}
         }
+    }
+}
+
+/// Waits until it must be proved again.
+async fn doubted(shop: &Shop) {
+    let doubt = shop.proof.doubt.notified();
+    if matches!(shop.proof.state(), IsolationState::Fails(_)) {
+        let _ = tokio::time::timeout(shop.settings.stuck_retry, doubt).await;
+    } else {
+        doubt.await;
     }
 }
 
 async fn prove(shop: &Shop) {
     let Some(isolation) = &shop.backends.runtime_isolation else { return };
-    let deadline = shop.settings.call_deadline;
+    let (deadline, doubts) = (shop.settings.call_deadline, shop.proof.doubts());
     let proved = async {
         call("isolation.ensure", deadline, isolation.ensure_isolation()).await?;
         call("isolation.probe", deadline * PROBE_CALLS, isolation.probe_isolation()).await
@@ -157,7 +186,7 @@ async fn prove(shop: &Shop) {
     match proved.await {
         Ok(report) if report.holds() => {
             tracing::info!(attempts = report.attempts.len(), "proved that tenants are kept apart");
-            shop.proof.state.send_replace(IsolationState::Holds(report));
+            shop.proof.holds(report, doubts);
         }
         Ok(report) => {
             let open = match report.faults() {

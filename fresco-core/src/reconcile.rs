@@ -10,17 +10,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::{BoxStream, Fuse};
+use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::backends::call;
+use crate::database::DatabaseEntry;
 use crate::error::{ErrorKind, Result};
+use crate::fit::{self, Misfit};
 use crate::ids::TenantId;
 use crate::instance::Instance;
 use crate::operation::{Actor, NewOperation, Operation, Target};
 use crate::prove;
+use crate::repairs::{self, Repairs};
 use crate::runtime::RuntimeEvent;
 use crate::step::Action;
 use crate::store::TenantQuery;
@@ -39,14 +43,6 @@ pub struct Reconciliation {
     pub unknown: Vec<TenantId>,
 }
 
-/// Repairs of one tenant by the platform itself within this time are counted: each next one waits
-/// twice as long.
-const REPAIR_MEMORY: TimeDelta = TimeDelta::minutes(30);
-/// The pause after the first such repair, in seconds.
-const REPAIR_PAUSE: i64 = 5;
-/// How many operations of a tenant are looked at for that.
-const REPAIRS_SEEN: u32 = 12;
-
 /// Reconciles now and then, and soon after something happened to a container.
 pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
     let Some(interval) = shop.settings.reconcile_interval else { return };
@@ -56,40 +52,61 @@ pub(crate) async fn keep(shop: Arc<Shop>, cancel: CancellationToken) {
     }
 }
 
-/// What a runtime tells; fused, since it may end at any time and is asked again after that.
-type Events = Fuse<BoxStream<'static, Result<RuntimeEvent>>>;
+type Events = BoxStream<'static, Result<RuntimeEvent>>;
 
 async fn keep_on(shop: &Shop, interval: Duration) {
+    let mut lost = false;
     loop {
         // Subscribed before the comparison: what happens after it is not missed.
-        let mut events = subscribe(shop).await;
-        loop {
-            match once(shop).await {
-                Ok(found) => report(&found),
-                Err(error) => {
-                    tracing::warn!(error = %error.chain(), "could not compare what runs with the store");
-                }
+        let events = subscribe(shop).await;
+        let silent = events.is_none() && shop.backends.runtime_events.is_some();
+        if lost && !silent {
+            // A proof that was tried meanwhile has failed, and would be tried again much later.
+            shop.proof.doubt();
+        }
+        lost = silent;
+        // While the runtime is away it is looked for more often: whatever ran on it waits.
+        let interval = if silent { interval.min(shop.settings.retry_max) } else { interval };
+        let changed = Notify::new();
+        tokio::select! {
+            () = listen(events, &changed) => {
+                // The runtime was lost, restarted perhaps, and its network with it.
+                shop.proof.doubt();
+                lost = true;
+                // Subscribe again, but not in a hurry.
+                tokio::time::sleep(shop.settings.work_interval).await;
             }
-            let next = next_event(events.as_mut());
-            match tokio::time::timeout(interval, next).await {
-                Ok(true) => {
-                    tokio::time::sleep(shop.settings.poll_interval).await;
-                    // One comparison answers all that happened until now.
-                    while let Some(Some(Some(Ok(_)))) =
-                        events.as_mut().map(|events| events.next().now_or_never())
-                    {
-                    }
-                }
-                // The events ended: subscribe again, but not in a hurry.
-                Ok(false) => {
-                    // The runtime was lost, restarted perhaps, and its network with it.
-                    shop.proof.doubt();
-                    tokio::time::sleep(shop.settings.work_interval).await;
-                    break;
-                }
-                Err(_) if events.is_none() && shop.backends.runtime_events.is_some() => break,
-                Err(_) => {}
+            () = compare(shop, &changed, interval, silent) => {}
+        }
+    }
+}
+
+/// Passes on that something happens to containers, until the events end. That is noticed at once,
+/// however long a comparison takes and however many events came before it.
+async fn listen(events: Option<Events>, changed: &Notify) {
+    let Some(mut events) = events else { return std::future::pending().await };
+    while let Some(Ok(_)) = events.next().await {
+        changed.notify_one();
+    }
+}
+
+/// Compares now and then, and soon after something happened; for one interval only if nobody tells
+/// what happens.
+async fn compare(shop: &Shop, changed: &Notify, interval: Duration, silent: bool) {
+    loop {
+        match once(shop).await {
+            Ok(found) => report(&found),
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "could not compare what runs with the store");
             }
+        }
+        if tokio::time::timeout(interval, changed.notified()).await.is_ok() {
+            tokio::time::sleep(shop.settings.poll_interval).await;
+            // One comparison answers all that happened until now.
+            let _ = changed.notified().now_or_never();
+        }
+        if silent {
+            return;
         }
     }
 }
@@ -98,20 +115,11 @@ async fn keep_on(shop: &Shop, interval: Duration) {
 async fn subscribe(shop: &Shop) -> Option<Events> {
     let watch = shop.backends.runtime_events.as_ref()?.watch();
     match call("runtime.watch", shop.settings.call_deadline, watch).await {
-        Ok(events) => Some(events.fuse()),
+        Ok(events) => Some(events),
         Err(error) => {
             tracing::warn!(error = %error.chain(), "the runtime does not tell what happens; only looking now and then");
             None
         }
-    }
-}
-
-/// Waits until something happens to a container; false once the events ended. Without events it
-/// waits for ever.
-async fn next_event(events: Option<&mut Events>) -> bool {
-    match events {
-        Some(events) => matches!(events.next().await, Some(Ok(_))),
-        None => std::future::pending().await,
     }
 }
 
@@ -130,17 +138,15 @@ fn report(found: &Reconciliation) {
 /// One comparison.
 pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     prove::ensure(shop).await;
+    let there = look(shop, None).await?;
     let (backends, deadline) = (&shop.backends, shop.settings.call_deadline);
-    let instances = call("runtime.list", deadline, backends.runtime.list(None)).await?;
-    let databases = call("database.list", deadline, backends.database.list(None)).await?;
     // Tombstones grow for ever: they are read one by one, where something is left of them.
     let live = TenantQuery::all();
     let live = call("store.tenants", deadline, backends.store.tenants(&live)).await?;
     let mut tenants: BTreeMap<_, _> = live.tenants.into_iter().map(|t| (t.id, t)).collect();
 
-    let barred = barred(shop).await?;
     let mut found = Reconciliation::default();
-    let owners = instances.iter().map(|i| i.tenant).chain(databases.iter().map(|d| d.tenant));
+    let owners = there.instances.iter().map(|i| i.tenant).chain(there.databases.keys().copied());
     let others: BTreeSet<_> = owners.filter(|id| !tenants.contains_key(id)).collect();
     for id in others {
         match tenant(shop, id).await {
@@ -153,7 +159,7 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     }
 
     // What can't be looked at or mended now must not keep the others from being mended.
-    for instance in &instances {
+    for instance in &there.instances {
         let known = tenants.get(&instance.tenant);
         if known.is_none_or(|tenant| is_own(tenant, instance)) {
             continue;
@@ -167,9 +173,7 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
         }
     }
     for tenant in tenants.values() {
-        let needed = needed(tenant, &instances);
-        let kept_down = needed == Some(Action::Start) && barred.contains(&tenant.id);
-        if needed.is_some() && !kept_down {
+        if fault(tenant, &there).is_some() {
             match repair(shop, tenant, live.at).await {
                 Ok(Some(action)) => found.repairs.push((tenant.id, action)),
                 Ok(None) => {}
@@ -182,11 +186,28 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     Ok(found)
 }
 
-/// Whose database is barred: those stay down until a person starts them.
-async fn barred(shop: &Shop) -> Result<BTreeSet<TenantId>> {
-    let Some(watch) = &shop.backends.database_watch else { return Ok(BTreeSet::new()) };
-    let barred = call("database_watch.barred", shop.settings.call_deadline, watch.barred(None));
-    Ok(barred.await?.into_iter().map(|offence| offence.tenant).collect())
+/// What is there of all tenants, or of one.
+struct Sight {
+    instances: Vec<Instance>,
+    databases: BTreeMap<TenantId, DatabaseEntry>,
+    /// Whose database is barred: those stay down until a person starts them.
+    barred: BTreeSet<TenantId>,
+}
+
+async fn look(shop: &Shop, tenant: Option<TenantId>) -> Result<Sight> {
+    let (backends, deadline) = (&shop.backends, shop.settings.call_deadline);
+    let instances = call("runtime.list", deadline, backends.runtime.list(tenant)).await?;
+    let databases = call("database.list", deadline, backends.database.list(tenant)).await?;
+    let barred = match &backends.database_watch {
+        // After the databases: whose role was locked by a bar is known as barred.
+        Some(watch) => call("database_watch.barred", deadline, watch.barred(tenant)).await?,
+        None => Vec::new(),
+    };
+    Ok(Sight {
+        instances,
+        databases: databases.into_iter().map(|entry| (entry.tenant, entry)).collect(),
+        barred: barred.into_iter().map(|offence| offence.tenant).collect(),
+    })
 }
 
 fn is_own(tenant: &Tenant, instance: &Instance) -> bool {
@@ -215,22 +236,46 @@ async fn is_surplus(shop: &Shop, instance: &Instance) -> Result<bool> {
     Ok(tenant.is_some_and(|tenant| !is_own(&tenant, instance)))
 }
 
-/// What it takes to make a tenant be as it should: `Start` also makes a container anew whose own is
-/// gone.
-fn needed(tenant: &Tenant, instances: &[Instance]) -> Option<Action> {
+/// What is wrong with a tenant.
+enum Fault {
+    /// It should run, and this is wrong with its container. A start mends it.
+    Unfit(Misfit),
+    /// It should rest, and runs.
+    Runs,
+}
+
+impl Fault {
+    const fn repair(&self) -> Action {
+        match self {
+            Self::Unfit(_) => Action::Start,
+            Self::Runs => Action::Stop,
+        }
+    }
+
+    const fn misfit(&self) -> Option<&Misfit> {
+        match self {
+            Self::Unfit(misfit) => Some(misfit),
+            Self::Runs => None,
+        }
+    }
+}
+
+fn fault(tenant: &Tenant, there: &Sight) -> Option<Fault> {
     // A start that failed is tried again, ever more rarely: what it failed of may have passed.
     let once_ran = tenant.state.status == TenantStatus::Active
         || (tenant.state.status == TenantStatus::Error && tenant.state.first_active_at.is_some());
-    let should_run = once_ran && tenant.state.desired == DesiredState::Running;
-    let own = tenant.state.container.as_ref()?;
-    let runs = instances.iter().any(|i| i.id == own.id && i.is_running());
+    let should_run = once_ran
+        && tenant.state.desired == DesiredState::Running
+        && !there.barred.contains(&tenant.id);
     let should_rest = tenant.state.status == TenantStatus::Stopped
         && tenant.state.desired == DesiredState::Stopped;
-    match runs {
-        false if should_run => Some(Action::Start),
-        true if should_rest => Some(Action::Stop),
-        _ => None,
+    let own = tenant.state.container.as_ref()?;
+    let own = there.instances.iter().find(|instance| instance.id == own.id);
+    if should_run {
+        let database = there.databases.get(&tenant.id);
+        return fit::misfit(own, &tenant.spec.limits, database).map(Fault::Unfit);
     }
+    (should_rest && own.is_some_and(Instance::is_running)).then_some(Fault::Runs)
 }
 
 /// Asks for a repair, unless something is under way or it was repaired a moment ago.
@@ -241,16 +286,17 @@ fn needed(tenant: &Tenant, instances: &[Instance]) -> Option<Action> {
 /// it was accepted.
 async fn repair(shop: &Shop, seen: &Tenant, now: DateTime<Utc>) -> Result<Option<Action>> {
     let history = history(shop, seen.id).await?;
-    if !history.first().is_none_or(is_finished) || !rested(&history, now) {
+    if !history.first().is_none_or(is_finished) {
         return Ok(None);
     }
     let tenant = tenant(shop, seen.id).await?;
     let Some(tenant) = tenant.filter(|tenant| tenant.generation == seen.generation) else {
         return Ok(None);
     };
-    let list = shop.backends.runtime.list(Some(tenant.id));
-    let instances = call("runtime.list", shop.settings.call_deadline, list).await?;
-    let Some(action) = needed(&tenant, &instances) else { return Ok(None) };
+    let there = look(shop, Some(tenant.id)).await?;
+    let repairs = Repairs::among(&history, now);
+    let fault = fault(&tenant, &there).filter(|fault| repairs.rested(fault.misfit()));
+    let Some(action) = fault.map(|fault| fault.repair()) else { return Ok(None) };
     let target = Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() };
     // It has its room already.
     let operation = NewOperation::new(action, Actor::System, target);
@@ -275,23 +321,10 @@ pub(crate) async fn tenant(shop: &Shop, id: TenantId) -> Result<Option<Tenant>> 
 }
 
 async fn history(shop: &Shop, tenant: TenantId) -> Result<Vec<Operation>> {
-    let history = shop.backends.store.operations(tenant, REPAIRS_SEEN);
+    let history = shop.backends.store.operations(tenant, repairs::SEEN);
     call("store.operations", shop.settings.call_deadline, history).await
 }
 
 fn is_finished(operation: &Operation) -> bool {
     operation.status.is_finished()
-}
-
-/// Whether the platform's own repairs of late leave room for another.
-fn rested(history: &[Operation], now: DateTime<Utc>) -> bool {
-    let own = history
-        .iter()
-        .take_while(|o| o.actor == Actor::System)
-        .take_while(|o| matches!(o.action, Action::Start | Action::Stop))
-        .take_while(|o| now - o.created_at < REPAIR_MEMORY);
-    let ended: Vec<_> = own.filter_map(|o| o.finished_at).collect();
-    let Some(last) = ended.first() else { return true };
-    let doublings = u32::try_from(ended.len() - 1).unwrap_or(u32::MAX).min(8);
-    now - *last >= TimeDelta::seconds(REPAIR_PAUSE << doublings)
 }

@@ -133,6 +133,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - Stopped ones are listed too.
     /// - Other platforms' are not listed.
+    /// - The limits that hold for each are told, or none at all.
     async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Instance>>;
 
     /// The lines that a container wrote, oldest first.
@@ -234,7 +235,7 @@ pub trait RuntimeResize: fmt::Debug + Send + Sync + 'static {
     /// Sets the limits of a container without restarting it.
     ///
     /// # Behavior
-    /// - The new limits hold at once, and the container keeps its id.
+    /// - The new limits hold at once and are told, and the container keeps its id.
     /// - An unknown container is `NotFound`.
     async fn resize(&self, instance: &InstanceId, limits: &Limits) -> Result<()>;
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status, HostConfig};
 use fresco_core::{
-    Endpoint, Guarantee, ImageId, Instance, InstanceId, InstanceState, PlatformId, Revision,
-    TenantId, labels,
+    Endpoint, Guarantee, ImageId, Instance, InstanceId, InstanceState, Limits, PlatformId,
+    Revision, TenantId, labels,
 };
 
 use crate::spec::PORT_LABEL;
@@ -72,6 +72,25 @@ impl Container {
         InstanceState::Exited {
             code: state.and_then(|state| state.exit_code).unwrap_or_default(),
             out_of_memory: state.and_then(|state| state.oom_killed).unwrap_or_default(),
+        }
+    }
+
+    /// The limits that hold for it, whoever set them; 0 is one that does not hold as promised.
+    pub(crate) fn limits(&self, limits_swap: bool) -> Limits {
+        let host = self.0.host_config.as_ref();
+        let number = |read: fn(&HostConfig) -> Option<i64>| {
+            let number = host.and_then(read).unwrap_or_default();
+            u64::try_from(number).unwrap_or_default()
+        };
+        let memory = number(|host| host.memory);
+        // An engine that can't limit swap forgets that it was asked to.
+        let has_swap = limits_swap && number(|host| host.memory_swap) != memory;
+        let whole = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Limits {
+            memory_mb: if has_swap { 0 } else { whole(memory.div_ceil(1024 * 1024)) },
+            // Precise enough: a machine has far fewer than 2⁵² billionths of a CPU.
+            cpus: number(|host| host.nano_cpus) as f64 / 1e9,
+            pids: whole(number(|host| host.pids_limit)),
         }
     }
 
@@ -140,6 +159,32 @@ mod tests {
         let exited = InstanceState::Exited { code: 137, out_of_memory: true };
         assert_eq!(state(Status::EXITED), exited);
         assert_eq!(state(Status::DEAD), exited);
+    }
+
+    #[test]
+    fn limits_are_read_as_they_hold() {
+        const MB: i64 = 1024 * 1024;
+        let read = |memory, memory_swap, limits_swap| {
+            let host_config = Some(HostConfig {
+                memory: Some(memory),
+                memory_swap: Some(memory_swap),
+                nano_cpus: Some(250_000_000),
+                pids_limit: Some(64),
+                ..Default::default()
+            });
+            let found = ContainerInspectResponse { host_config, ..Default::default() };
+            Container::new(found).limits(limits_swap)
+        };
+        let limits = Limits { memory_mb: 256, cpus: 0.25, pids: 64 };
+        let without = Limits { memory_mb: 0, ..limits };
+        assert_eq!(read(256 * MB, 256 * MB, true), limits);
+        assert_eq!(read(256 * MB, 512 * MB, true), without, "swap beside it");
+        assert_eq!(read(256 * MB, -1, true), without, "swap without a limit");
+        assert_eq!(read(0, 0, true), without);
+        assert_eq!(read(256 * MB, -1, false), limits, "an engine that can't limit swap");
+        assert_eq!(read(255 * MB + 1, 255 * MB + 1, true), limits, "rounded up");
+        let nothing = Container::new(ContainerInspectResponse::default()).limits(true);
+        assert_eq!(nothing, Limits { memory_mb: 0, cpus: 0.0, pids: 0 });
     }
 
     #[test]

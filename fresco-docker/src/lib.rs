@@ -57,7 +57,7 @@ mod spec;
 mod traefik;
 
 pub use config::DockerConfig;
-pub use isolation::{Firewall, run_network_probe};
+pub use isolation::{Firewall, PackedProgram, run_network_probe};
 pub use report::{DockerReport, FirewallReport, ImageReport, NetworkReport};
 pub use runtime::DockerRuntime;
 pub use traefik::{TraefikConfig, TraefikLabels, TraefikReport};

@@ -42,10 +42,12 @@ pub struct DockerRuntime {
     pub(crate) network: Network,
     /// What the engine can't enforce.
     pub(crate) unenforced: Vec<Guarantee>,
+    /// Whether the engine can limit swap.
+    limits_swap: bool,
     /// What keeps tenants from this machine.
     pub(crate) rules: Rules,
-    /// Held by whoever probes them.
-    pub(crate) probing: Mutex<()>,
+    /// Held by whoever probes them, or removes what probes have left; when that was done last.
+    pub(crate) probing: Mutex<Option<Instant>>,
 }
 
 impl DockerRuntime {
@@ -61,7 +63,8 @@ impl DockerRuntime {
     pub async fn connect(config: DockerConfig) -> Result<Self> {
         let connect = async {
             let engine = Engine::connect(&config).await?;
-            let unenforced = unenforced(&engine.info().await?);
+            let info = engine.info().await?;
+            let (unenforced, limits_swap) = (unenforced(&info), info.swap_limit != Some(false));
             let network = Network::ensure(&engine, &config).await?;
             let rules = Rules::default();
             if let Some(firewall) = &config.firewall
@@ -73,7 +76,7 @@ impl DockerRuntime {
                 tracing::warn!(?unenforced, "this Docker can't enforce everything");
             }
             let (config, probing) = (config.clone(), Mutex::default());
-            Ok(Self { engine, network, unenforced, rules, probing, config })
+            Ok(Self { engine, network, unenforced, limits_swap, rules, probing, config })
         };
         connect.await.map_err(|error: Error| error.during("runtime.connect"))
     }
@@ -138,7 +141,9 @@ impl DockerRuntime {
     }
 
     pub(crate) fn instance(&self, container: &Container) -> Result<Instance> {
-        container.instance(&self.network.name, self.unenforced()).ok_or_else(|| {
+        let instance = container.instance(&self.network.name, self.unenforced());
+        let instance = instance.map(|told| told.with_limits(container.limits(self.limits_swap)));
+        instance.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "the container's own labels are missing or spoilt")
                 .with("container", container.id())
         })

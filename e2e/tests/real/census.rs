@@ -1,9 +1,11 @@
 //! What there is of a platform's tenants, asked of Docker and PostgreSQL themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use fresco_e2e::Stack;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 /// How many things a tenant has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,18 +56,44 @@ fn named(names: &BTreeMap<String, String>, name: &str) -> Option<String> {
 
 /// Tenant and state of each container of the platform.
 async fn containers(platform: &str) -> Vec<(String, String)> {
-    let output = Command::new("docker")
-        .args(["ps", "--all", "--filter", &format!("label=fresco.platform={platform}")])
-        .args(["--format", "{{.Label \"fresco.tenant.id\"}} {{.State}}"])
-        .output()
-        .await
-        .expect("the docker client");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("text");
+    let label = format!("label=fresco.platform={platform}");
+    let format = "{{.Label \"fresco.tenant.id\"}} {{.State}}";
+    let text = docker(&["ps", "--all", "--filter", &label, "--format", format]).await;
     text.lines()
         .map(|line| {
             let (tenant, state) = line.split_once(' ').expect("a tenant and a state");
             (tenant.to_owned(), state.to_owned())
         })
         .collect()
+}
+
+/// The containers and images of probes of this platform.
+pub(crate) async fn probes(stack: &Stack, database: &str) -> Vec<String> {
+    let platform = stack.superuser_in(database, "SELECT id FROM fresco.platform").await;
+    let label = format!("label=fresco.probe={}", platform[0]);
+    let of_it = ["--all", "--filter", &label, "--format"];
+    let containers = docker(&[&["ps"], &of_it[..], &["{{.ID}} {{.State}}"]].concat()).await;
+    let images = docker(&[&["images"], &of_it[..], &["{{.ID}} image"]].concat()).await;
+    let text = containers + &images;
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Waits until nothing is left of probes. What one has left that was killed is kept for a while: it
+/// might be under way.
+pub(crate) async fn no_probes_left(stack: &Stack, database: &str) {
+    let deadline = Instant::now() + Duration::from_secs(240);
+    loop {
+        let left = probes(stack, database).await;
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "left of probes for ever: {left:?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().await.expect("the docker client");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::census::{Things, census};
+use crate::census::{Things, census, no_probes_left};
 use crate::dice::Dice;
 use crate::service::{PROGRAM, email, name, page, whoami};
 
@@ -18,16 +18,25 @@ const TENANTS: usize = 8;
 const MOMENT: usize = 2500;
 
 pub(crate) async fn again_and_again(stack: &Stack) {
-    cycles(stack, "schema", 4).await;
-    cycles(stack, "database", 4).await;
+    both(stack, 4).await;
 }
 
 pub(crate) async fn long_two_hundred_times(stack: &Stack) {
-    cycles(stack, "schema", 100).await;
-    cycles(stack, "database", 100).await;
+    both(stack, 100).await;
 }
 
-async fn cycles(stack: &Stack, isolation: &str, count: usize) {
+async fn both(stack: &Stack, count: usize) {
+    let first = cycles(stack, "schema", count).await;
+    let second = cycles(stack, "database", count).await;
+    // Nearly each of the killed was about to prove that tenants are kept apart.
+    for (service, server) in [first, second] {
+        no_probes_left(stack, service.database()).await;
+        assert!(server.stop().await.success());
+    }
+}
+
+/// So many kills; the last server runs still.
+async fn cycles(stack: &Stack, isolation: &str, count: usize) -> (Service, Server) {
     let mut dice = Dice::new();
     println!("kill -9: {count} cycles, {isolation} mode, seed {}", dice.seed());
     let service = Service::new(PROGRAM, stack)
@@ -76,7 +85,7 @@ async fn cycles(stack: &Stack, isolation: &str, count: usize) {
     let lost = count_of(open).await;
     println!("{count} kills, {all} operations: {lost} lost, {} tenants with leaks", left.len());
     assert_eq!((&*lost, left.len()), ("0", 0), "{left:?}");
-    assert!(server.stop().await.success());
+    (service, server)
 }
 
 /// Kills the server at this moment. Waiting for a moment of chance is the point here.

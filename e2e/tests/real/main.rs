@@ -7,11 +7,16 @@
     clippy::print_stdout,
     reason = "tests"
 )]
+#![allow(unreachable_pub, reason = "a module of several test programs")]
 
 mod apps;
 mod census;
 mod crash;
 mod dice;
+mod docker;
+#[path = "../../../fresco-docker/tests/isolation/engine.rs"]
+mod engine;
+mod isolation;
 mod kills;
 mod life;
 mod matrix;
@@ -50,13 +55,27 @@ macro_rules! trials {
     };
 }
 
+/// The same of tests that are on an engine of their own.
+macro_rules! trials_apart {
+    ($($module:ident :: $name:ident),+ $(,)?) => {
+        [$({
+            let name = concat!(stringify!($module), "::", stringify!($name));
+            let test = || {
+                $module::$name();
+                Ok(())
+            };
+            Trial::test(name, test).with_ignored_flag(true)
+        }),+]
+    };
+}
+
 fn main() {
     let mut arguments = Arguments::from_args();
     // Each test waits for containers most of its time, so more of them run than there are cores.
     arguments.test_threads.get_or_insert(8);
     let runtime = Runtime::new().expect("a runtime");
     let bench = Arc::new(Bench { runtime, stack: OnceCell::new() });
-    let trials = trials![bench;
+    let mut trials = trials![bench;
         kills::again_and_again,
         kills::long_two_hundred_times,
         servers::a_hundred_deploys_at_once,
@@ -93,6 +112,10 @@ fn main() {
         crash::killed_in_each_step_of_destroy,
         repair::container_removed_by_hand,
         repair::container_killed_by_hand,
+        repair::app_that_ends_again_and_again_is_in_error,
+        repair::too_little_memory_is_named,
+        repair::limits_changed_by_hand,
+        repair::credentials_out_of_step,
         repair::surplus_is_removed_and_the_unknown_left_alone,
         service::wizard_to_a_page_of_ones_own,
         service::whole_life_by_the_api,
@@ -101,9 +124,15 @@ fn main() {
         service::told_to_stop_it_hands_over,
         service::settings_change_what_happens,
         service::what_hinders_the_start_is_told,
+        isolation::told_to_stop_in_the_middle_of_a_proof,
+        isolation::without_the_right_no_new_tenant_is_let_in,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];
+    trials.extend(trials_apart![
+        docker::restarted_in_the_middle,
+        docker::restarted_as_the_server_is_killed,
+    ]);
     let conclusion = libtest_mimic::run(&arguments, trials);
     let bench = Arc::into_inner(bench).expect("all tests have ended");
     if let Some(stack) = bench.stack.into_inner() {

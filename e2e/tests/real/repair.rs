@@ -1,10 +1,13 @@
 //! What was changed by hand is mended; what the store does not know is left alone.
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use fresco_core::{Action, Isolation, OperationStatus, Tenant, TenantStatus};
-use fresco_e2e::{Stack, World};
+use fresco_core::{
+    Accepted, Action, Actor, ErrorKind, Fence, Isolation, Limits, Operation, OperationId,
+    OperationStatus, Orchestrator, Reconciliation, Tenant, TenantId, TenantStatus, Update, Workers,
+};
+use fresco_e2e::{Stack, Wiring, World};
 
 pub(crate) async fn container_removed_by_hand(stack: &Stack) {
     by_hand(stack, &["rm", "-f"]).await;
@@ -35,6 +38,219 @@ async fn by_hand(stack: &Stack, command: &[&str]) {
     assert_eq!(world.tenant(tenant.id).await.state.status, TenantStatus::Active);
     world.destroyed(tenant.id).await;
     workers.shutdown().await;
+}
+
+/// Two tenants, and two servers that compare when they are told to: the first one works.
+struct Scene {
+    world: World,
+    other: Orchestrator,
+    workers: Workers,
+    tenant: Tenant,
+    beside: Tenant,
+    /// What the tenant beside looked like at the beginning.
+    untouched: (OperationId, String, String),
+}
+
+impl Scene {
+    async fn new(stack: &Stack, limits: Option<Limits>, switches: &[(&str, &str)]) -> Self {
+        let world = World::new(stack).await;
+        let workers = world.work();
+        let (backends, _) = world.wiring.backends().await.unwrap();
+        let other = Wiring::orchestrator(backends, |_| {}).await.unwrap();
+        let mut spec = world.spec(Isolation::Database, switches);
+        spec.limits = limits.unwrap_or(spec.limits);
+        let beside = world.deployed(world.spec(Isolation::Schema, &[])).await;
+        let tenant = world.deployed(spec).await;
+        assert_eq!(world.get(&tenant, "/visit").await.0, 200);
+        let untouched = seen(&world, beside.id).await;
+        Self { world, other, workers, tenant, beside, untouched }
+    }
+
+    /// Both servers compare until one repair comes of it, and it has ended.
+    async fn repair(&self) -> Operation {
+        let wait = async {
+            loop {
+                let (own, other) =
+                    tokio::join!(self.world.orchestrator.reconcile(), self.other.reconcile());
+                let mut repairs = own.unwrap().repairs;
+                repairs.extend(other.unwrap().repairs);
+                if let [(id, action)] = *repairs {
+                    assert_eq!((id, action), (self.tenant.id, Action::Start));
+                    return;
+                }
+                assert_eq!(repairs, []);
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(180), wait).await.expect("a repair");
+        let operation = newest(&self.world, self.tenant.id).await;
+        assert_eq!((operation.action, &operation.actor), (Action::Start, &Actor::System));
+        let tenant = self.now().await;
+        self.world.ended(&Accepted { tenant, operation }).await
+    }
+
+    /// One repair mends it, its data is there, and nothing is left to do.
+    async fn is_mended(&self) -> Tenant {
+        let repair = self.repair().await;
+        assert_eq!(repair.status, OperationStatus::Success, "{repair:#?}");
+        let nothing = Reconciliation::default();
+        assert_eq!(self.world.orchestrator.reconcile().await.unwrap(), nothing);
+        assert_eq!(self.other.reconcile().await.unwrap(), nothing);
+        assert_eq!(self.world.whoami(&self.tenant).await["visits"], 1, "its data");
+        self.now().await
+    }
+
+    /// While a person's update is under way nothing is repaired; returns once it is done.
+    async fn updated(&self, meanwhile: impl Fn(&str)) {
+        let image = "fresco-dev/tenant-app:2".parse().unwrap();
+        let user = Actor::User("alice".into());
+        let orchestrator = &self.world.orchestrator;
+        let update = orchestrator.update_tenant(self.tenant.id, Update::image(image), user);
+        let update = update.await.unwrap();
+        let mut done = false;
+        while !done {
+            // Looked up before: what is found after its end is no matter of this.
+            let found = self.other.reconcile().await.unwrap();
+            done = orchestrator.operation(update.operation.id).await.unwrap().status.is_finished();
+            assert!(done || found.repairs.is_empty(), "{found:?}");
+            assert_eq!(found.removed, [], "{found:?}");
+            if let Some(own) = self.now().await.state.container {
+                meanwhile(&own.id.to_string());
+            }
+        }
+        self.world.success(&update).await;
+        // A repair that was asked for right after it is no matter of what follows.
+        let (tenant, operation) = (self.now().await, newest(&self.world, self.tenant.id).await);
+        self.world.ended(&Accepted { tenant, operation }).await;
+    }
+
+    async fn now(&self) -> Tenant {
+        self.world.tenant(self.tenant.id).await
+    }
+
+    async fn end(self) {
+        let beside = self.beside.id;
+        assert_eq!(seen(&self.world, beside).await, self.untouched, "the tenant beside");
+        self.world.destroyed(self.tenant.id).await;
+        self.world.destroyed(beside).await;
+        self.workers.shutdown().await;
+    }
+}
+
+async fn newest(world: &World, tenant: TenantId) -> Operation {
+    world.orchestrator.operations(tenant, 1).await.unwrap().remove(0)
+}
+
+/// A tenant's newest operation, its container, and what is told of that: since when it runs, limits.
+async fn seen(world: &World, tenant: TenantId) -> (OperationId, String, String) {
+    let own = container(&world.tenant(tenant).await);
+    let told = inspect(&own);
+    (newest(world, tenant).await.id, own, told)
+}
+
+pub(crate) async fn app_that_ends_again_and_again_is_in_error(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    let own = container(&scene.tenant);
+    for _ in 0..5 {
+        docker(&["kill"], &own);
+        let repair = scene.repair().await;
+        assert_eq!(repair.status, OperationStatus::Success, "{repair:#?}");
+    }
+    docker(&["kill"], &own);
+    let gave_up = scene.repair().await;
+    assert_eq!(gave_up.status, OperationStatus::Failed, "{gave_up:#?}");
+    let state = scene.now().await.state;
+    assert_eq!((state.status, &state.error), (TenantStatus::Error, &gave_up.error));
+    let error = state.error.unwrap();
+    println!("{error}");
+    for words in ["exit code 137", "5 times", "Look at its log"] {
+        assert!(error.message.contains(words), "{words}: {error}");
+    }
+    assert!(!error.log_tail.is_empty());
+    // It is left alone, by a server that has just been started too.
+    assert_eq!(scene.other.reconcile().await.unwrap(), Reconciliation::default());
+    // A person begins anew.
+    let user = Actor::User("alice".into());
+    let restart = scene.world.orchestrator.restart_tenant(scene.tenant.id, user).await.unwrap();
+    scene.world.success(&restart).await;
+    docker(&["kill"], &own);
+    let state = scene.is_mended().await.state;
+    assert_eq!((state.status, state.error), (TenantStatus::Active, None));
+    scene.end().await;
+}
+
+pub(crate) async fn too_little_memory_is_named(stack: &Stack) {
+    // Some seconds after each start it has used all its memory up.
+    let limits = Limits { memory_mb: 1024, cpus: 0.5, pids: 256 };
+    let scene = Scene::new(stack, Some(limits), &[("APP_EAT_MEMORY", "2048")]).await;
+    let own = container(&scene.tenant);
+    for _ in 0..5 {
+        // Or it has ended already.
+        drop(run(&["kill"], &own));
+        let repair = scene.repair().await;
+        assert_eq!(repair.status, OperationStatus::Success, "{repair:#?}");
+    }
+    let error = scene.repair().await.error.expect("it gives up");
+    println!("{error}");
+    assert_eq!(error.kind, ErrorKind::Exhausted, "{error}");
+    for words in ["more than its 1024 MB of memory", "Give it more memory"] {
+        assert!(error.message.contains(words), "{words}: {error}");
+    }
+    assert!(error.log_tail.iter().any(|line| line.contains("of 2048 MB")), "{error:?}");
+    scene.end().await;
+}
+
+pub(crate) async fn limits_changed_by_hand(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    let before = inspect(&container(&scene.tenant));
+    for change in [
+        // More of everything.
+        &["update", "--memory=2g", "--memory-swap=3g", "--cpus=2", "--pids-limit=999"][..],
+        // Swap alone.
+        &["update", "--memory-swap=-1"],
+    ] {
+        docker(change, &container(&scene.tenant));
+        assert_ne!(inspect(&container(&scene.tenant)), before);
+        let now = scene.is_mended().await;
+        assert_eq!(now.state.container, scene.tenant.state.container, "the same container");
+        assert_eq!(inspect(&container(&now)), before, "the limits, and since when it runs");
+    }
+    // While an update is under way it is nobody else's matter.
+    scene.updated(|own| drop(run(&["update", "--pids-limit=777"], own))).await;
+    docker(&["update", "--pids-limit=888"], &container(&scene.now().await));
+    scene.is_mended().await;
+    scene.end().await;
+}
+
+pub(crate) async fn credentials_out_of_step(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    let (client, connection) =
+        tokio_postgres::connect(&scene.world.wiring.admin_url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let (id, role) = (scene.tenant.id, scene.tenant.id.role_name());
+    for change in ["a late issue", "no login"] {
+        let before = scene.now().await;
+        if change == "no login" {
+            client.batch_execute(&format!("ALTER ROLE {role} NOLOGIN")).await.unwrap();
+        } else {
+            // As a call that was given up, and took effect later.
+            let fence = Fence { tenant: id, generation: before.generation };
+            scene.world.backends().database.issue(fence).await.unwrap();
+        }
+        let now = scene.is_mended().await;
+        assert_eq!(now.state.image, before.state.image, "{change}");
+        assert_ne!(now.state.container, before.state.container, "{change}");
+        assert_eq!(now.state.status, TenantStatus::Active, "{change}");
+    }
+    // In the middle of an update they are out of step, too.
+    scene.updated(|_| {}).await;
+    assert_eq!(scene.other.reconcile().await.unwrap(), Reconciliation::default());
+    assert_eq!(scene.world.whoami(&scene.tenant).await["visits"], 1, "its data");
+    drop(client);
+    connection.await.unwrap().unwrap();
+    scene.end().await;
 }
 
 pub(crate) async fn surplus_is_removed_and_the_unknown_left_alone(stack: &Stack) {
@@ -88,12 +304,22 @@ fn copy(world: &World, tenant: &str, name: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn docker(command: &[&str], container: &str) {
-    let output = Command::new("docker").args(command).arg(container).output().expect("docker");
+fn run(command: &[&str], container: &str) -> Output {
+    Command::new("docker").args(command).arg(container).output().expect("docker")
+}
+
+fn docker(command: &[&str], container: &str) -> String {
+    let output = run(command, container);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Since when it runs, and its limits.
+fn inspect(container: &str) -> String {
+    const FORMAT: &str = "{{.State.StartedAt}} {{with .HostConfig}}{{.Memory}} {{.MemorySwap}} {{.NanoCpus}} {{.PidsLimit}}{{end}}";
+    docker(&["inspect", "--format", FORMAT], container)
 }
 
 fn exists(container: &str) -> bool {
-    let output = Command::new("docker").args(["inspect", container]).output().expect("docker");
-    output.status.success()
+    run(&["inspect"], container).status.success()
 }

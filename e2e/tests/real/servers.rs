@@ -6,11 +6,15 @@ use std::time::Duration;
 use fresco_e2e::Stack;
 use fresco_e2e::service::{Server, Service, Visitor};
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 
 use crate::census::{Things, census};
 use crate::dice::Dice;
 use crate::service::{PROGRAM, email, name, page, whoami};
+
+/// Operations that are listened to at the same time: a person has 32 streams at most.
+const LISTENING: usize = 16;
 
 /// Asks to create so many tenants at the same time; subdomain, status and answer of each.
 async fn create_at_once(owner: &Visitor, count: usize) -> Vec<(String, u16, Value)> {
@@ -26,7 +30,7 @@ async fn create_at_once(owner: &Visitor, count: usize) -> Vec<(String, u16, Valu
 }
 
 /// The same; all are accepted. Subdomain and operation of each.
-async fn created(owner: &Visitor, count: usize) -> Vec<(String, String)> {
+pub(crate) async fn created(owner: &Visitor, count: usize) -> Vec<(String, String)> {
     let answers = create_at_once(owner, count).await.into_iter();
     let accepted = answers.map(|(subdomain, status, answer)| {
         assert_eq!(status, 202, "{answer:#}");
@@ -35,18 +39,18 @@ async fn created(owner: &Visitor, count: usize) -> Vec<(String, String)> {
     accepted.collect()
 }
 
-async fn destroy_all(owner: &Visitor) {
+pub(crate) async fn destroy_all(owner: &Visitor) {
     loop {
         let page = owner.call(200, "tenants.list", json!({"limit": 100})).await;
         let tenants = page["tenants"].as_array().expect("tenants").clone();
         if tenants.is_empty() {
             return;
         }
-        join_all(tenants.iter().map(async |tenant| {
+        let destroyed = stream::iter(&tenants).for_each_concurrent(LISTENING, async |tenant| {
             let body = json!({"tenantId": tenant["id"], "confirmation": tenant["subdomain"]});
             owner.act("destroy", body).await;
-        }))
-        .await;
+        });
+        destroyed.await;
     }
 }
 
@@ -237,7 +241,7 @@ pub(crate) async fn postgres_killed_in_the_middle(_: &Stack) {
 }
 
 /// Streams end while the store is away, and calls are answered 503: who waits asks again.
-async fn ended_well(owner: &Visitor, operation: &str) {
+pub(crate) async fn ended_well(owner: &Visitor, operation: &str) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     loop {
         let request = owner.get(&format!("/api/operations/{operation}/events"));

@@ -60,6 +60,7 @@ macro_rules! __runtime_cases {
             remove_refuses_another_platforms
             list_includes_stopped_ones
             list_leaves_out_other_platforms
+            list_tells_the_limits
             logs_tell_the_streams_apart
             logs_outlive_a_stop
             logs_refuse_an_unknown_one
@@ -236,6 +237,7 @@ macro_rules! __database_cases {
             remove_refuses_a_lower_generation
             remove_refuses_another_platforms
             list_includes_halves
+            list_tells_who_is_locked
             list_leaves_out_other_platforms
             activity_sees_a_new_session
             activity_without_sessions_is_no_error

@@ -165,6 +165,8 @@ impl TenantDatabase for MemoryDatabase {
             entry.storage = storage.map(|storage| storage.isolation);
             entry.role = role.is_some();
             entry.credential = role.and_then(|role| role.credential);
+            entry.locked =
+                role.is_some_and(|role| role.password.is_none() || role.barred.is_some());
             entry
         });
         Ok(entries.filter(|entry| entry.role || entry.storage.is_some()).collect())

@@ -243,7 +243,7 @@ impl Container {
             self.image.clone(),
         );
         let endpoint = self.is_running().then_some(Endpoint(self.address));
-        Some(made.with_state(self.state.clone(), endpoint))
+        Some(made.with_state(self.state.clone(), endpoint).with_limits(self.limits))
     }
 
     fn event(&self, kind: RuntimeEventKind) -> Option<(PlatformId, RuntimeEvent)> {

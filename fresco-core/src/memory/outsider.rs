@@ -82,11 +82,12 @@ impl Outsider {
 
     /// Ends the tenant's running containers, as if their apps had crashed.
     pub fn crash(&self, tenant: TenantId, code: i64) {
-        let mut state = self.world.state();
-        let State { engine, server } = &mut *state;
-        for id in containers(engine, tenant) {
-            engine.end(&id, code, false, server);
-        }
+        self.end(tenant, code, false);
+    }
+
+    /// Ends the tenant's running containers, as if their apps had used more memory than allowed.
+    pub fn exhaust_memory(&self, tenant: TenantId) {
+        self.end(tenant, 137, true);
     }
 
     /// Removes the tenant's containers.
@@ -150,6 +151,15 @@ impl Outsider {
         role && state.server.storage(tenant).is_some_and(|storage| storage.platform.is_none())
     }
 
+    /// Keeps the tenant's role from logging in, and ends its sessions.
+    pub fn lock_role(&self, tenant: TenantId) {
+        let mut state = self.world.state();
+        state.server.close_all_of(tenant);
+        if let Some(role) = state.server.roles.get_mut(&tenant) {
+            role.password = None;
+        }
+    }
+
     /// Drops the tenant's role.
     pub fn drop_role(&self, tenant: TenantId) {
         let mut state = self.world.state();
@@ -162,6 +172,14 @@ impl Outsider {
         let mut state = self.world.state();
         state.server.close_all_of(tenant);
         state.server.storages.remove(&tenant);
+    }
+
+    fn end(&self, tenant: TenantId, code: i64, out_of_memory: bool) {
+        let mut state = self.world.state();
+        let State { engine, server } = &mut *state;
+        for id in containers(engine, tenant) {
+            engine.end(&id, code, out_of_memory, server);
+        }
     }
 
     fn making(&self, name: String) -> Making {

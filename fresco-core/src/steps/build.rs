@@ -1,4 +1,4 @@
-//! The steps that make something: image, database, container, start.
+//! The steps that make something: image, database, container.
 
 use std::time::Duration;
 
@@ -6,11 +6,10 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::backends::call;
-use crate::database::{DatabaseSpec, Fence};
+use crate::database::{DatabaseEntry, DatabaseSpec, Fence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{ProgressSink, PullProgress};
 use crate::instance::{Instance, InstanceSpec};
-use crate::operation::Actor;
 use crate::prove;
 use crate::run::{Detail, Run};
 use crate::stage::{Direction, Intent};
@@ -56,9 +55,8 @@ pub(super) async fn intend_database(run: &mut Run<'_>) -> Result<bool> {
     if run.stage.database.is_some() {
         return Ok(false);
     }
-    let list = run.backends.database.list(Some(run.tenant_id()));
-    let entries = call("database.list", run.settings.call_deadline, list).await?;
-    run.stage.database = Some(if entries.is_empty() { Intent::Make } else { Intent::Keep });
+    let there = run.database_entry().await?.is_some();
+    run.stage.database = Some(if there { Intent::Keep } else { Intent::Make });
     Ok(true)
 }
 
@@ -130,49 +128,6 @@ pub(super) async fn container(run: &mut Run<'_>) -> Result<Detail> {
     Ok(Some(instance.id.to_string()))
 }
 
-/// The database's time is taken once: the app's session must be newer than the first try to start
-/// it, and a repeated try finds it running. One that runs already is not started, so that any
-/// session of it counts.
-pub(super) async fn intend_start(run: &mut Run<'_>) -> Result<bool> {
-    if run.stage.container.is_some() {
-        return Ok(false);
-    }
-    let own = run.tenant.container.as_ref().map(|container| &container.id);
-    let instances = run.instances().await?;
-    let runs = instances.iter().any(|i| Some(&i.id) == own && i.is_running());
-    run.stage.container = Some(if runs { Intent::Keep } else { Intent::Make });
-    run.stage.started_after = if runs { None } else { Some(run.database_now().await?) };
-    Ok(true)
-}
-
-pub(super) async fn start(run: &mut Run<'_>) -> Result<Detail> {
-    open_database(run).await?;
-    let instances = run.instances().await?;
-    let known = run.tenant.container.clone();
-    let Some(container) = known.filter(|c| instances.iter().any(|i| i.id == c.id)) else {
-        // Somebody removed it by hand. Its data is there: make another one, of the same image.
-        return container(run).await.map(|_| Some("its container was gone; made anew".into()));
-    };
-    run.remove_instances(Some(&container.id)).await?;
-    run.stage.instance = Some(container.clone());
-    let start = run.backends.runtime.start(&container.id);
-    call("runtime.start", run.settings.call_deadline, start).await?;
-    Ok(None)
-}
-
-/// Lets a barred role in again, if it is a person who wants the tenant to run: that the platform
-/// itself repairs something must not undo what it was stopped for.
-async fn open_database(run: &Run<'_>) -> Result<()> {
-    let (Some(watch), Some(offence)) = (&run.backends.database_watch, run.offence().await?) else {
-        return Ok(());
-    };
-    if run.lease.operation.actor == Actor::System {
-        let message = format!("The platform stopped this tenant, and does not start it: {offence}");
-        return Err(Error::new(ErrorKind::Exhausted, message).permanent());
-    }
-    call("database_watch.admit", run.settings.call_deadline, watch.admit(run.fence())).await
-}
-
 impl Run<'_> {
     pub(super) fn fence(&self) -> Fence {
         Fence { tenant: self.tenant_id(), generation: self.generation() }
@@ -192,7 +147,14 @@ impl Run<'_> {
         call("runtime.prepare", self.settings.image_deadline, prepare).await
     }
 
-    async fn database_now(&self) -> Result<chrono::DateTime<chrono::Utc>> {
+    /// What the database has of the tenant.
+    pub(super) async fn database_entry(&self) -> Result<Option<DatabaseEntry>> {
+        let list = self.backends.database.list(Some(self.tenant_id()));
+        let entries = call("database.list", self.settings.call_deadline, list).await?;
+        Ok(entries.into_iter().next())
+    }
+
+    pub(super) async fn database_now(&self) -> Result<chrono::DateTime<chrono::Utc>> {
         let activity = self.backends.database.activity(self.tenant_id());
         Ok(call("database.activity", self.settings.call_deadline, activity).await?.now)
     }

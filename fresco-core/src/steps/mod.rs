@@ -4,6 +4,7 @@
 mod build;
 mod remove;
 mod serve;
+mod start;
 
 use futures_util::StreamExt;
 
@@ -27,7 +28,7 @@ pub(crate) async fn intend(run: &mut Run<'_>, step: Step) -> Result<bool> {
     match step {
         Step::Database => build::intend_database(run).await,
         Step::Container => build::intend_container(run).await,
-        Step::Start => build::intend_start(run).await,
+        Step::Start => start::intend(run).await,
         _ => Ok(false),
     }
 }
@@ -38,7 +39,7 @@ pub(crate) async fn perform(run: &mut Run<'_>, step: Step) -> Result<Detail> {
         Step::Image => build::image(run).await,
         Step::Database => build::database(run).await,
         Step::Container => build::container(run).await,
-        Step::Start => build::start(run).await,
+        Step::Start => start::perform(run).await,
         Step::Ready => serve::ready(run).await,
         Step::Route => serve::route(run).await,
         Step::Withdraw => remove::withdraw(run).await,

@@ -82,18 +82,32 @@ fn ended(run: &Run<'_>, code: i64, out_of_memory: bool) -> Error {
 }
 
 /// Publishes the route and waits until a request through the proxy reaches the container.
+///
+/// An app that has ended meanwhile is waited for once more: a runtime that is started anew ends all
+/// that runs on it.
 pub(super) async fn route(run: &mut Run<'_>) -> Result<Detail> {
     let container = run.container()?;
     let deadline = run.settings.call_deadline;
     let route = run.route_to(container.generation);
-    let instance = run.instance(&container).await?;
-    let Some(endpoint) = instance.endpoint else {
-        return Err(Error::new(ErrorKind::Unavailable, "The app ended before it could be reached")
-            .permanent());
-    };
-    call("router.publish", deadline, run.backends.router.publish(&route, &endpoint)).await?;
-    let end = Instant::now() + run.settings.route_deadline;
+    let mut end = Instant::now() + run.settings.route_deadline;
+    let (mut tried_again, mut published) = (false, None);
     loop {
+        let Some(endpoint) = run.instance(&container).await?.endpoint else {
+            if tried_again {
+                let what = "The app ended before it could be reached";
+                return Err(Error::new(ErrorKind::Unavailable, what).permanent());
+            }
+            tried_again = true;
+            ready(run).await?;
+            end = Instant::now() + run.settings.route_deadline;
+            continue;
+        };
+        // It may have another address than before.
+        if published.as_ref() != Some(&endpoint) {
+            call("router.publish", deadline, run.backends.router.publish(&route, &endpoint))
+                .await?;
+            published = Some(endpoint);
+        }
         let state = call("router.probe", deadline, run.backends.router.probe(&route)).await?;
         let why = match state {
             RouteState::Live => return Ok(Some(run.backends.router.plan(&route).url)),

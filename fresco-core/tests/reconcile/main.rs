@@ -1,6 +1,8 @@
 //! Comparing what runs with the store, while operations and time go on in between.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod crashes;
+mod drift;
 mod events;
 mod scene;
 

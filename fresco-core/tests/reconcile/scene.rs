@@ -204,6 +204,13 @@ impl Scene {
         more: impl FnOnce(Backends) -> Backends,
         interval: Option<Duration>,
     ) -> Self {
+        Self::with_world(|backends, _| more(backends), interval).await
+    }
+
+    pub(crate) async fn with_world(
+        more: impl FnOnce(Backends, &MemoryWorld) -> Backends,
+        interval: Option<Duration>,
+    ) -> Self {
         let world = MemoryWorld::new();
         let runtime = Runtime {
             inner: world.runtime(),
@@ -220,12 +227,8 @@ impl Scene {
             unreadable: Arc::default(),
         };
         let (database, router) = (world.database(), world.router());
-        let backends = more(Backends::new(store.clone(), runtime.clone(), database, router));
-        let orchestrator = Orchestrator::builder(backends, "example.org".parse().unwrap())
-            .settings(|settings| settings.reconcile_interval = interval)
-            .build()
-            .await
-            .unwrap();
+        let backends = Backends::new(store.clone(), runtime.clone(), database, router);
+        let orchestrator = built(more(backends, &world), interval).await;
         let workers = orchestrator.start();
         Self { world, runtime, store, orchestrator, _workers: workers }
     }
@@ -267,6 +270,21 @@ impl Scene {
             "{containers:?}"
         );
     }
+}
+
+async fn built(backends: Backends, interval: Option<Duration>) -> Orchestrator {
+    Orchestrator::builder(backends, "example.org".parse().unwrap())
+        .settings(|settings| {
+            (settings.reconcile_interval, settings.watch_interval) = (interval, None);
+        })
+        .build()
+        .await
+        .unwrap()
+}
+
+/// One more server on the same backends, which compares when it is told to.
+pub(crate) async fn platform(backends: Backends) -> Orchestrator {
+    built(backends, None).await
 }
 
 pub(crate) fn user() -> Actor {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bollard::body_full;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::firewall::Firewall;
 use super::prober::{MARK, Task, VARIABLE};
-use super::program::pack;
+use super::program::PackedProgram;
 use crate::logs;
 use crate::runtime::{DockerRuntime, PAUSE};
 
@@ -25,8 +26,11 @@ use crate::runtime::{DockerRuntime, PAUSE};
 /// tenants' containers: they are nobody's.
 const LABEL: &str = "fresco.probe";
 
-/// What a probe of a program that died has left is older than this. A younger one may be under way.
-const LEFT: TimeDelta = TimeDelta::minutes(5);
+/// What a probe of a program that died has left is older than this. A younger one may be under way,
+/// of this program or of another of the same platform: a probe ends much sooner.
+const LEFT: TimeDelta = TimeDelta::minutes(2);
+/// The pause before what is left is looked for again.
+const SWEEP_PAUSE: Duration = Duration::from_secs(20);
 
 /// What a probe makes on Docker.
 pub(super) struct Kit<'a> {
@@ -43,16 +47,16 @@ pub(super) struct Member {
 }
 
 impl<'a> Kit<'a> {
-    /// Makes an image that holds nothing but this program. Removes what a probe before left.
+    /// Makes an image that holds nothing but this program.
     pub(super) async fn make(runtime: &'a DockerRuntime, firewall: &Firewall) -> Result<Self> {
         if firewall.prober.is_empty() {
             let what = "the firewall was not told how this program probes: call Firewall::prober";
             return Err(Error::new(ErrorKind::Unsupported, what));
         }
-        sweep(runtime).await?;
-        let packed = tokio::task::spawn_blocking(pack).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "packing this program broke off").with_source(error)
-        })??;
+        let packed =
+            tokio::task::spawn_blocking(PackedProgram::pack).await.map_err(|error| {
+                Error::new(ErrorKind::Internal, "packing this program broke off").with_source(error)
+            })??;
         let (archive, mut command) = (packed.archive, packed.command);
         command.extend(firewall.prober.iter().cloned());
         let engine = &runtime.engine;
@@ -156,7 +160,17 @@ async fn remove_image(runtime: &DockerRuntime, image: &str) -> Result<()> {
     }
 }
 
-/// Removes what probes have left whose program died.
+/// Removes what probes have left whose program died, unless one is under way or that was done a
+/// moment ago.
+pub(super) async fn sweep_now_and_then(runtime: &DockerRuntime) -> Result<()> {
+    let Ok(mut last) = runtime.probing.try_lock() else { return Ok(()) };
+    if last.is_some_and(|last| last.elapsed() < SWEEP_PAUSE) {
+        return Ok(());
+    }
+    *last = Some(Instant::now());
+    sweep(runtime).await
+}
+
 async fn sweep(runtime: &DockerRuntime) -> Result<()> {
     let (docker, engine) = (runtime.engine.docker(), &runtime.engine);
     let is_left = |made: i64| (Utc::now() - LEFT).timestamp() > made;

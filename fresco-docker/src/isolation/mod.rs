@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 pub use firewall::Firewall;
 pub(crate) use firewall::table;
 pub use prober::run_network_probe;
+pub use program::PackedProgram;
 
 use crate::config::DockerConfig;
 use crate::network::Network;
@@ -108,6 +109,9 @@ pub(crate) fn firewall(config: &DockerConfig) -> Result<&Firewall> {
 #[async_trait]
 impl RuntimeIsolation for DockerRuntime {
     async fn ensure_isolation(&self) -> Result<bool> {
+        if let Err(error) = container::sweep_now_and_then(self).await {
+            tracing::warn!(error = %error.chain(), "could not remove what probes have left");
+        }
         let ensured = async { self.rules.ensure(firewall(&self.config)?, &self.network).await };
         ensured.await.map_err(|error| error.during("isolation.ensure"))
     }

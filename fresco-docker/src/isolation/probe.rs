@@ -19,6 +19,8 @@ use crate::runtime::{DockerRuntime, PAUSE};
 
 /// The port of the app of another tenant.
 const APP: u16 = 3000;
+/// The time that all of it may take, between making the image and removing everything.
+const TIME: Duration = Duration::from_secs(40);
 /// The time that one connection from this machine may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -37,13 +39,13 @@ impl Aim {
 
 /// Tries all of it from a container.
 pub(super) async fn probe(runtime: &DockerRuntime, firewall: &Firewall) -> Result<IsolationReport> {
-    // One at a time: each removes what those before it left.
     let _turn = runtime.probing.lock().await;
     let kit = Kit::make(runtime, firewall).await?;
-    let tried = attempts(runtime, firewall, &kit).await;
-    // Whatever came of it; what can't be removed now goes with the next probe.
+    let tried = timeout(TIME, attempts(runtime, firewall, &kit)).await;
+    // Whatever came of it; what can't be removed now is swept away later.
     let removed = kit.remove().await;
-    let report = tried?;
+    let late = |_| Error::new(ErrorKind::TimedOut, "the probe's containers took too long");
+    let report = tried.map_err(late)??;
     removed?;
     Ok(report)
 }

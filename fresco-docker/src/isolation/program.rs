@@ -13,22 +13,31 @@ const PROGRAM: &str = "/program";
 /// Where its libraries are.
 const LIBRARIES: &str = "/lib";
 
-/// An image's only layer, and what starts the program in it.
+/// The running program, packed so that it runs in a container that holds nothing else.
 #[derive(Debug)]
-pub(super) struct Packed {
-    pub(super) archive: Vec<u8>,
-    pub(super) command: Vec<String>,
+#[non_exhaustive]
+pub struct PackedProgram {
+    /// An image's only layer: a tar archive, as `docker import` takes it.
+    pub archive: Vec<u8>,
+    /// What starts the program in it; its own arguments follow.
+    pub command: Vec<String>,
 }
 
-/// Packs the running program with the libraries that it has loaded. This reads them all: it blocks.
-pub(super) fn pack() -> Result<Packed> {
-    packed().map_err(|error| {
-        Error::new(ErrorKind::Internal, "could not pack this program for a probe's container")
-            .with_source(error)
-    })
+impl PackedProgram {
+    /// Packs the running program with the libraries that it has loaded. This reads them all: it
+    /// blocks.
+    ///
+    /// # Errors
+    /// `Internal` when one of them can't be read.
+    pub fn pack() -> Result<Self> {
+        packed().map_err(|error| {
+            Error::new(ErrorKind::Internal, "could not pack this program for a probe's container")
+                .with_source(error)
+        })
+    }
 }
 
-fn packed() -> io::Result<Packed> {
+fn packed() -> io::Result<PackedProgram> {
     let mut archive = Builder::new(Vec::new());
     // By this name the kernel gives the program that runs, were it replaced on disk meanwhile.
     add(&mut archive, PROGRAM, &fs::read("/proc/self/exe")?)?;
@@ -50,7 +59,7 @@ fn packed() -> io::Result<Packed> {
         Some(loader) => vec![loader, "--library-path".into(), LIBRARIES.into(), PROGRAM.into()],
         None => vec![PROGRAM.into()],
     };
-    Ok(Packed { archive: archive.into_inner()?, command })
+    Ok(PackedProgram { archive: archive.into_inner()?, command })
 }
 
 fn add(archive: &mut Builder<Vec<u8>>, place: &str, bytes: &[u8]) -> io::Result<()> {

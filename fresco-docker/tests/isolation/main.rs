@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod engine;
 mod namespace;
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,13 +20,14 @@ use bollard::models::{
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, StartContainerOptions,
 };
+use engine::{Way, run};
 use fresco_core::conformance::{Fixture, RuntimeIsolationFixture, runtime as cases};
 use fresco_core::{
     ContainerRuntime, Guarantee, ImageSource, Instance, IsolationAttempt, IsolationReport,
     PlatformId, ProgressSink, RuntimeIsolation,
 };
 use fresco_docker::{DockerConfig, DockerRuntime, Firewall};
-use namespace::{Machine, attempt, inside, run};
+use namespace::{Machine, attempt, inside};
 
 /// How this program runs as a prober.
 pub const PROBER: [&str; 4] = ["--exact", "network_probe", "--ignored", "--nocapture"];
@@ -63,7 +65,7 @@ fn config(machine: &Machine) -> DockerConfig {
 
 /// Docker, the tenants' network on both versions of the protocol, and the services of the machine.
 async fn furnish(machine: &mut Machine) -> Arc<DockerRuntime> {
-    machine.start_docker().await;
+    machine.engine.start().await;
     machine.copy_image(common::APP);
     let range = |subnet: &str, gateway: &str| IpamConfig {
         subnet: Some(subnet.into()),
@@ -260,16 +262,18 @@ fn a_tenant_reaches_what_it_may_and_nothing_else() {
         println!("A forged sender:{counted}");
         assert!(!reached && !counted.contains("packets 0"), "{rules}");
 
-        machine.stop_docker().await;
-        machine.start_docker().await;
-        for id in [&first.id, &second.id] {
-            runtime.start(id).await.unwrap();
+        for way in [Way::InOrder, Way::Killed] {
+            machine.engine.end(way).await;
+            machine.engine.start().await;
+            for id in [&first.id, &second.id] {
+                runtime.start(id).await.unwrap();
+            }
+            docker.start_container(&third, None::<StartContainerOptions>).await.unwrap();
+            assert!(!runtime.ensure_isolation().await.unwrap(), "the rules outlive Docker's end");
+            let report = table(machine, &docker, ids).await;
+            println!("After a restart of Docker, ended {way:?}:\n{report}");
+            assert!(report.holds(), "{}", report.faults());
         }
-        docker.start_container(&third, None::<StartContainerOptions>).await.unwrap();
-        assert!(!runtime.ensure_isolation().await.unwrap(), "the rules outlive Docker's restart");
-        let report = table(machine, &docker, ids).await;
-        println!("After a restart of Docker:\n{report}");
-        assert!(report.holds(), "{}", report.faults());
 
         // Without the rules the same table tells what they are good for.
         run(&format!("nft delete table inet fresco_{BRIDGE}"));

@@ -1,78 +1,38 @@
-//! A machine of the test's own: namespaces with a Docker Engine, a network around it, and nothing of
-//! the real one's. All of it ends with the test.
+//! A machine of the test's own: namespaces with a Docker Engine, and a network around it.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Tells that the program runs inside of a namespace already.
-const INSIDE: &str = "FRESCO_TEST_INSIDE";
+use crate::engine::{self, Ends, Engine, INSIDE, run};
 
-/// Runs a test, which has this name, in namespaces of its own: network, mounts and processes.
+/// Runs a test, which has this name, on a machine of its own.
 pub fn inside(name: &str, test: impl AsyncFnOnce(&mut Machine)) {
-    if std::env::var_os(INSIDE).is_some() {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let mut machine = Machine::new();
-        return runtime.block_on(test(&mut machine));
-    }
-    // A socket's path has 107 characters at most.
-    let short: String = name.chars().take(20).collect();
-    let folder = std::env::temp_dir().join(format!("fresco-{short}-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let status = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--ignored", "--nocapture"])
-        .env(INSIDE, &folder)
-        .status()
-        .expect("unshare (util-linux) is needed");
-    let _ = fs::remove_dir_all(&folder);
-    assert!(status.success(), "the test failed in its namespace (it needs root): {status}");
-}
-
-/// Runs a program to its end.
-pub fn run(line: &str) -> String {
-    let mut words = line.split(' ');
-    let program = words.next().unwrap();
-    let output = Command::new(program).args(words).output();
-    let output = output.unwrap_or_else(|error| panic!("{program} is needed: {error}"));
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {error}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A child that ends with this value.
-pub struct Ends(pub Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    engine::inside(name, async |folder| test(&mut Machine::new(folder)).await);
 }
 
 /// The machine. Around it is a world of its own, in which every address is that is tried.
 pub struct Machine {
-    folder: PathBuf,
     /// Holds the network namespace of the world.
     world: Ends,
-    daemon: Option<Ends>,
+    /// An engine of this machine's own.
+    pub engine: Engine,
     around: Vec<Ends>,
     own: Vec<TcpListener>,
 }
 
 impl Machine {
-    fn new() -> Self {
-        let folder = PathBuf::from(std::env::var_os(INSIDE).unwrap());
+    fn new(folder: PathBuf) -> Self {
+        let engine = Engine::new(&folder, folder.join("docker.sock"));
         let world = Command::new("unshare").args(["--net", "sleep", "infinity"]).spawn().unwrap();
         let world = Ends(world);
-        let this = Self { folder, world, daemon: None, around: Vec::new(), own: Vec::new() };
+        let this = Self { world, engine, around: Vec::new(), own: Vec::new() };
         this.connect();
         this
     }
@@ -135,51 +95,7 @@ impl Machine {
     }
 
     pub fn socket(&self) -> String {
-        self.folder.join("docker.sock").display().to_string()
-    }
-
-    /// Starts an engine of this machine's own, or starts it again.
-    pub async fn start_docker(&mut self) {
-        let at = |name: &str| self.folder.join(name).display().to_string();
-        let log = fs::File::options().create(true).append(true).open(at("log")).unwrap();
-        let daemon = Command::new("dockerd")
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
-            .args(["--host", &format!("unix://{}", self.socket())])
-            .args([
-                "--cgroup-parent",
-                &format!("/fresco-{}", self.folder.file_name().unwrap().display()),
-            ])
-            .env("DOCKER_SERVICE_PREFER_OFFLINE_IMAGE", "1")
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd is needed");
-        self.daemon = Some(Ends(daemon));
-        let begun = Instant::now();
-        while !self.answers().await {
-            let log = || fs::read_to_string(at("log")).unwrap();
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "dockerd does not answer: {}",
-                log()
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Ends the engine in order, with all containers.
-    pub async fn stop_docker(&mut self) {
-        let mut daemon = self.daemon.take().unwrap();
-        run(&format!("kill -TERM {}", daemon.0.id()));
-        let begun = Instant::now();
-        while daemon.0.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "dockerd does not end");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn answers(&self) -> bool {
-        fs::exists(self.socket()).unwrap() && self.docker().ping().await.is_ok()
+        self.engine.socket()
     }
 
     pub fn docker(&self) -> bollard::Docker {
@@ -189,9 +105,7 @@ impl Machine {
 
     /// Brings an image over from the real machine's engine.
     pub fn copy_image(&self, name: &str) {
-        let archive = self.folder.join("image.tar").display().to_string();
-        run(&format!("docker -H unix:///var/run/docker.sock save -o {archive} {name}"));
-        run(&format!("docker -H unix://{} load -i {archive}", self.socket()));
+        self.engine.load_image(&self.engine.save_image(name));
     }
 
     /// A service of this machine that listens by TCP.

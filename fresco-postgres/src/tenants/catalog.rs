@@ -38,6 +38,8 @@ pub(super) enum Storage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) role: Role,
+    /// Whether the role can't log in.
+    pub(super) locked: bool,
     pub(super) database: Storage,
     pub(super) schema: Storage,
 }
@@ -91,6 +93,7 @@ impl PostgresTenants {
             if let Role::Ours(mark) = found.role {
                 entry.role = true;
                 entry.credential = mark.credential;
+                entry.locked = found.locked;
             }
             (entry.role || entry.storage.is_some()).then_some(entry)
         });
@@ -106,7 +109,7 @@ impl PostgresTenants {
         let client = take(&self.admin).await?;
         let roles = client
             .query(
-                r"SELECT rolname, shobj_description(oid, 'pg_authid') FROM pg_roles
+                r"SELECT rolname, shobj_description(oid, 'pg_authid'), NOT rolcanlogin FROM pg_roles
                   WHERE rolname LIKE 'tenant\_user\_%' AND ($1::text IS NULL OR rolname = $1)",
                 &[&role_name],
             )
@@ -115,11 +118,12 @@ impl PostgresTenants {
         for row in &roles {
             let Some(id) = TenantId::from_role_name(row.get(0)) else { continue };
             let mark = row.get::<_, Option<&str>>(1).and_then(RoleMark::parse);
-            all.entry(id).or_default().role =
-                match mark.filter(|mark| mark.platform == self.platform()) {
-                    Some(mark) => Role::Ours(mark),
-                    None => Role::Foreign,
-                };
+            let found = all.entry(id).or_default();
+            found.locked = row.get(2);
+            found.role = match mark.filter(|mark| mark.platform == self.platform()) {
+                Some(mark) => Role::Ours(mark),
+                None => Role::Foreign,
+            };
         }
         let databases = client
             .query(

@@ -6,17 +6,16 @@ use std::time::Duration;
 use fresco_core::{
     DatabaseSpec, DatabaseWatch, Isolation, PlatformId, TenantDatabase, TenantId, TenantStatus,
 };
+use fresco_isolation::{Attack, Harm, LOCKS, Tenant};
 use fresco_postgres::PostgresTenants;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
 use crate::TURN;
-use crate::attack::{Attack, Harm};
-use crate::shared::LOCKS;
 use crate::support::tenants::{config, fence};
 use crate::support::{Server, connect, free_port, until};
-use crate::world::{Tenant, World, patient};
+use crate::world::{World, patient};
 
 /// From the server's return to the offender's stop.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -47,9 +46,9 @@ async fn restarted(version: &'static str, isolation: Isolation) {
         );
         attack.ended(LIMIT * 2).await.unwrap();
         // The others go on, the first one's place included.
-        bystander.connect().await.batch_execute("SELECT 1").await.unwrap();
+        bystander.connect().await.unwrap().batch_execute("SELECT 1").await.unwrap();
         assert_eq!(state(&world, &bystander).await, TenantStatus::Active);
-        world.deploy().await.connect().await.batch_execute("SELECT 1").await.unwrap();
+        world.deploy().await.connect().await.unwrap().batch_execute("SELECT 1").await.unwrap();
     }
 }
 

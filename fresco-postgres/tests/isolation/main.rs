@@ -4,11 +4,7 @@
 //! `cargo test -p fresco-postgres --test isolation -- --ignored --nocapture` prints it. It is also
 //! left in the build's folder for temporary files, as `isolation-15.md` and so on.
 //!
-//! - *refused*: the server does not do it, or shows nothing.
-//! - *bounded*: it can be done, up to a limit that the tenant can't lift.
-//! - *shared risk*: it harms all who share the server. It is ended by stopping the tenant, within 10
-//!   seconds of its beginning (what fills the disk slowly: of being past its limit), and the platform's own calls are answered meanwhile.
-//! - *open*: a shared risk that only the server's settings or its network bound.
+//! What is tried stands in the crate `fresco-isolation`; `dev/prove` tries the same on a platform that runs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
@@ -16,20 +12,15 @@
 #[macro_use]
 mod support;
 
-mod attack;
-mod bounded;
-mod closed;
 mod lasting;
-mod refused;
-mod shared;
-mod table;
-mod traps;
 mod world;
 
+use std::path::Path;
+
 use fresco_core::Isolation;
+use fresco_isolation::{GROUPS, Table, try_group};
 use tokio::sync::Mutex;
 
-use self::table::Table;
 use self::world::World;
 
 /// Times are measured, so one server is tried at a time.
@@ -37,17 +28,20 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn try_all(version: &'static str) {
     let _turn = TURN.lock().await;
-    let mut table = Table::new(version);
+    let mut table = Table::default();
     for isolation in [Isolation::Schema, Isolation::Database] {
-        table.isolation = isolation;
+        table.part = format!("{isolation:?}").to_lowercase();
         let world = World::new(version, isolation).await;
-        refused::rows(&world, &mut table).await;
-        closed::rows(&world, &mut table).await;
-        bounded::rows(&world, &mut table).await;
-        traps::rows(&world, &mut table).await;
-        shared::rows(&world, &mut table).await;
+        for group in GROUPS {
+            try_group(group, &world, &mut table).await.unwrap();
+        }
     }
-    table.file();
+    let text = format!("## PostgreSQL {version}\n\n{}", table.markdown());
+    println!("{text}");
+    let name = format!("isolation-{version}.md");
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), &text).unwrap();
+    let (_, wrong, untried) = table.counts();
+    assert_eq!((wrong, untried), (0, 0), "not as expected, and not tried; see the table");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,59 +1,54 @@
 //! A server of its own, a whole platform on it, and tenants.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use fresco_core::memory::MemoryWorld;
 use fresco_core::{
-    Actor, AppProfile, Backends, DatabaseSpec, Isolation, OperationStatus, Orchestrator, OwnerId,
-    Result, Store, TenantDatabase, TenantId, TenantSpec, Workers,
+    Actor, AppProfile, Backends, DatabaseMetrics, DatabaseSpec, DatabaseWatch, DesiredState,
+    Isolation, OperationStatus, Orchestrator, OwnerId, Result, Store, TenantDatabase, TenantId,
+    TenantQuery, TenantSpec, TenantStatus, Workers,
 };
+use fresco_isolation::{Limits, Names, Standing, Tenant, Wrong};
 use fresco_postgres::PostgresTenants;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use crate::support::tenants::{config, fence};
-use crate::support::{Platform, Server, connect, store};
+use crate::support::{Platform, Server, store};
 
 /// Small, so that an attack on it takes no time. The last two are what production needs as well.
 const SETTINGS: &[&str] =
     &["max_connections=60", "temp_file_limit=32MB", "authentication_timeout=5s"];
 
 /// The most memory that a session may have of its own.
-pub(crate) const MEMORY: i64 = 512 << 20;
+const MEMORY: i64 = 512 << 20;
 /// The most that a tenant may keep here.
-pub(crate) const SIZE_LIMIT: u64 = 64 << 20;
+const SIZE_LIMIT: u64 = 64 << 20;
+/// The most of the queue of notifications that a tenant may fill, in percent.
+const QUEUE_LIMIT: u8 = 1;
 /// The longest transaction here.
-pub(crate) const TRANSACTION_LIMIT: Duration = Duration::from_secs(3);
+const TRANSACTION_LIMIT: Duration = Duration::from_secs(3);
 /// The most connections of a tenant made past the orchestrator.
-pub(crate) const CONNECTIONS: u32 = 10;
+const CONNECTIONS: u32 = 10;
 
 pub(crate) struct World {
     pub(crate) platform: Platform,
-    pub(crate) isolation: Isolation,
-    pub(crate) database: Arc<PostgresTenants>,
+    names: Names,
+    isolation: Isolation,
+    database: Arc<PostgresTenants>,
     pub(crate) orchestrator: Orchestrator,
     memory: MemoryWorld,
+    /// Those that the orchestrator does not know.
+    bare: Mutex<BTreeSet<TenantId>>,
     _workers: Workers,
 }
 
-/// A tenant, and how its app connects.
-pub(crate) struct Tenant {
-    pub(crate) id: TenantId,
-    pub(crate) url: String,
-}
-
-impl Tenant {
-    pub(crate) async fn connect(&self) -> Client {
-        connect(&self.url).await.unwrap()
-    }
-
-    /// Its URL with another database.
-    pub(crate) fn url_of(&self, database: &str) -> String {
-        let (base, _) = self.url.rsplit_once('/').unwrap();
-        format!("{base}/{database}")
-    }
+fn tenant(id: TenantId, url: &str) -> Tenant {
+    Tenant::new(id, url.parse().unwrap())
 }
 
 /// Asks again as long as that can help, as a client of the platform does. The store is on the server
@@ -82,7 +77,7 @@ impl World {
         let store = store::open(&platform).await;
         let config = config(&platform, store.platform().await.unwrap())
             .size_limit(SIZE_LIMIT)
-            .notification_limit(1)
+            .notification_limit(QUEUE_LIMIT)
             .transaction_limit(TRANSACTION_LIMIT);
         let database = Arc::new(PostgresTenants::connect(config).await.unwrap());
         // Real tenants' databases and a real store; what runs the apps is not what is tried.
@@ -96,21 +91,13 @@ impl World {
             .await
             .unwrap();
         let workers = orchestrator.start();
-        Self { platform, isolation, database, orchestrator, memory, _workers: workers }
-    }
-
-    /// A tenant without an app, for attempts that stop nobody.
-    pub(crate) async fn tenant(&self) -> Tenant {
-        let id = TenantId::new();
-        let spec = DatabaseSpec::new(fence(id, 1), self.isolation, CONNECTIONS);
-        self.database.ensure(&spec).await.unwrap();
-        self.issue(id, 1).await
-    }
-
-    /// New credentials of such a tenant.
-    pub(crate) async fn issue(&self, id: TenantId, generation: i64) -> Tenant {
-        let credentials = self.database.issue(fence(id, generation)).await.unwrap();
-        Tenant { id, url: credentials.direct.expose_secret().to_owned() }
+        let names = Names {
+            role: platform.name.clone(),
+            database: platform.name.clone(),
+            schemas: platform.schema_database(),
+        };
+        let bare = Mutex::default();
+        Self { platform, names, isolation, database, orchestrator, memory, bare, _workers: workers }
     }
 
     /// A tenant that the platform runs.
@@ -136,27 +123,82 @@ impl World {
         let container =
             patient(|| self.orchestrator.tenant(id)).await.unwrap().state.container.unwrap();
         let environment = self.memory.outsider().environment(&container.id).unwrap();
-        let url = environment["DATABASE_URL"].clone();
-        Tenant { id, url }
+        tenant(id, &environment["DATABASE_URL"])
+    }
+}
+
+#[async_trait]
+impl fresco_isolation::World for World {
+    fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
-    /// A superuser's connection to where the tenants of this isolation are, or to this one's.
-    pub(crate) async fn inside(&self, tenant: &Tenant) -> Client {
-        self.platform.inside(tenant.id, self.isolation).await
+    fn names(&self) -> &Names {
+        &self.names
     }
 
-    /// What is left of a tenant, past the backend.
-    pub(crate) async fn traces(&self, id: TenantId) -> i64 {
-        let superuser = self.platform.server.superuser(&self.platform.name).await;
-        let (role, name) = (id.role_name(), id.database_name());
-        let sql = "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = $1)
-                        + (SELECT count(*) FROM pg_database WHERE datname = $2)
-                        + (SELECT count(*) FROM pg_stat_activity WHERE usename = $1)
-                        + (SELECT count(*) FROM fresco_fence.barred WHERE tenant = $3)";
-        let found = superuser.query_one(sql, &[&role, &name, &id.as_uuid()]).await.unwrap();
-        let schemas = self.platform.server.superuser(&self.platform.schema_database()).await;
-        let sql = "SELECT count(*) FROM pg_namespace WHERE nspname = $1";
-        let schemas = schemas.query_one(sql, &[&name]).await.unwrap();
-        found.get::<_, i64>(0) + schemas.get::<_, i64>(0)
+    fn limits(&self) -> Limits {
+        Limits { transaction: TRANSACTION_LIMIT, disk: SIZE_LIMIT, queue: QUEUE_LIMIT }
+    }
+
+    async fn superuser(&self, database: &str) -> Result<Client, Wrong> {
+        Ok(self.platform.server.superuser(database).await)
+    }
+
+    /// Without an app.
+    async fn tenant(&self) -> Result<Tenant, Wrong> {
+        let id = TenantId::new();
+        self.bare.lock().unwrap().insert(id);
+        let spec = DatabaseSpec::new(fence(id, 1), self.isolation, CONNECTIONS);
+        self.database.ensure(&spec).await?;
+        let credentials = self.database.issue(fence(id, 1)).await?;
+        Ok(tenant(id, credentials.direct.expose_secret()))
+    }
+
+    async fn deploy(&self) -> Result<Tenant, Wrong> {
+        Ok(self.deploy().await)
+    }
+
+    async fn issue(&self, of: &Tenant) -> Result<Tenant, Wrong> {
+        let credentials = self.database.issue(fence(of.id, 1)).await?;
+        Ok(tenant(of.id, credentials.direct.expose_secret()))
+    }
+
+    async fn exercise(&self, tenant: &Tenant) -> Result<(), Wrong> {
+        let (database, id) = (&self.database, tenant.id);
+        database.list(None).await?;
+        database.measure(id).await?;
+        database.activity(id).await?;
+        database.inspect().await?;
+        let spec = DatabaseSpec::new(fence(id, 2), self.isolation, CONNECTIONS);
+        database.ensure(&spec).await?;
+        database.issue(fence(id, 2)).await?;
+        Ok(())
+    }
+
+    async fn ask(&self, tenant: TenantId) -> Result<(), Wrong> {
+        self.orchestrator.backends().store.tenants(&TenantQuery::one(tenant)).await?;
+        self.database.list(Some(tenant)).await?;
+        self.database.activity(tenant).await?;
+        Ok(())
+    }
+
+    async fn standing(&self, tenant: TenantId) -> Result<Standing, Wrong> {
+        let state = patient(|| self.orchestrator.tenant(tenant)).await?.state;
+        let stopped =
+            state.status == TenantStatus::Stopped && state.desired == DesiredState::Stopped;
+        let trouble = state.error.map(|error| error.message).unwrap_or_default();
+        Ok(Standing { status: state.status.to_string(), stopped, trouble })
+    }
+
+    async fn remove(&self, tenant: &Tenant) -> Result<(), Wrong> {
+        if self.bare.lock().unwrap().contains(&tenant.id) {
+            return Ok(self.database.remove(fence(tenant.id, 9)).await.map(drop)?);
+        }
+        let owner = Actor::User("alice".into());
+        let accepted = self.orchestrator.destroy_tenant(tenant.id, owner).await?;
+        let end = self.orchestrator.wait(accepted.operation.id).await?;
+        assert_eq!(end.status, OperationStatus::Success, "{end:#?}");
+        Ok(())
     }
 }

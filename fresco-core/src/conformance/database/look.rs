@@ -24,6 +24,19 @@ pub async fn list_includes_halves<F: DatabaseFixture + ?Sized>(fixture: &F) {
     assert_eq!(all, known, "both halves should be among all, once each");
 }
 
+/// A role that can't log in is told as locked, one that can is not.
+pub async fn list_tells_who_is_locked<F: DatabaseFixture + ?Sized>(fixture: &F) {
+    let (database, tenant) = (fixture.database(), ensured(fixture, 1).await);
+    let entry = the_one(&database, tenant).await;
+    assert!(entry.locked, "nothing was issued yet: {entry:?}");
+    let _session = login(fixture, &issued(fixture, tenant, 1).await).await;
+    let entry = the_one(&database, tenant).await;
+    assert!(!entry.locked, "it can log in: {entry:?}");
+    fixture.drop_role(tenant).await;
+    let entry = the_one(&database, tenant).await;
+    assert!(!entry.locked, "there is no role: {entry:?}");
+}
+
 /// Other platforms' are not listed.
 pub async fn list_leaves_out_other_platforms<F: DatabaseFixture + ?Sized>(fixture: &F) {
     let (database, other) = (fixture.database(), fixture.other_platform());

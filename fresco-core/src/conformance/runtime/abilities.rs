@@ -67,7 +67,7 @@ pub async fn watch_tells_start_end_and_removal<F: RuntimeEventsFixture + ?Sized>
     }
 }
 
-/// The new limits hold at once, and the container keeps its id.
+/// The new limits hold at once and are told, and the container keeps its id.
 pub async fn resize_holds_at_once<F: RuntimeResizeFixture + ?Sized>(fixture: &F) {
     let instance = started(fixture, ExampleApp::Serves).await;
     let before = fixture.limits_of(&instance.id).await;
@@ -79,7 +79,9 @@ pub async fn resize_holds_at_once<F: RuntimeResizeFixture + ?Sized>(fixture: &F)
     done("resize", fixture.resize().resize(&instance.id, &wanted).await);
     assert_eq!(fixture.limits_of(&instance.id).await, wanted, "the limits that hold now");
     let now = the_one(&fixture.runtime(), instance.tenant).await;
+    assert!(now.limits.is_none() || !now.keeps_within(&before), "not the old ones: {now:?}");
     assert_eq!(now.id, instance.id, "the container should be the same");
+    assert!(now.keeps_within(&wanted), "the list should tell the new limits: {now:?}");
     assert!(now.is_running(), "the container should run on: {now:?}");
 }
 

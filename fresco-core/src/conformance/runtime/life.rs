@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{answers, done, ensured, eventually, listed, serving, spec, started, the_one};
 use crate::conformance::support::refused;
 use crate::conformance::{ExampleApp, RuntimeFixture};
-use crate::{ErrorKind, InstanceId, InstanceState};
+use crate::{ErrorKind, Guarantee, InstanceId, InstanceState, Limits};
 
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -134,6 +134,22 @@ pub async fn list_includes_stopped_ones<F: RuntimeFixture + ?Sized>(fixture: &F)
         assert_eq!(the_one(&runtime, instance.tenant).await.id, instance.id, "list by tenant");
     }
     assert_eq!(all.len(), 3, "only these three should be listed: {all:?}");
+}
+
+/// The limits that hold for each are told, or none at all.
+pub async fn list_tells_the_limits<F: RuntimeFixture + ?Sized>(fixture: &F) {
+    let runtime = fixture.runtime();
+    let created = ensured(fixture, ExampleApp::Serves).await;
+    let running = started(fixture, ExampleApp::Serves).await;
+    let asked = Limits::for_app(&fixture.app());
+    for instance in [created, running] {
+        let listed = the_one(&runtime, instance.tenant).await;
+        assert!(listed.keeps_within(&asked), "the limits of the spec: {listed:?}");
+        let other = Limits { pids: asked.pids + 1, ..asked };
+        let ignored = listed.unenforced.contains(&Guarantee::Pids);
+        let told = listed.limits.is_some() && !ignored;
+        assert_eq!(listed.keeps_within(&other), !told, "not the limits of the spec: {listed:?}");
+    }
 }
 
 /// Other platforms' are not listed.

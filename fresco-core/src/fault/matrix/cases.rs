@@ -108,8 +108,8 @@ fn expand<'a>(
 /// Whether the case of an earlier call says the same. What is polled is polled now and then more
 /// often, so only its first call in a step is sure to be made again.
 fn is_alike(call: &Call) -> bool {
-    let ready = matches!(call.step, Some((_, Step::Ready))) && !call.method.starts_with("store.");
-    let polled = ready || call.method == "router.probe";
+    let waits = matches!(call.step, Some((_, Step::Ready | Step::Route)));
+    let polled = (waits && !call.method.starts_with("store.")) || call.method == "router.probe";
     call.nth >= if polled { 1 } else { 2 }
 }
 

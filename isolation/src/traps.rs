@@ -1,10 +1,9 @@
 //! Things named like those that the platform uses, put where it might call them.
 
-use fresco_core::{DatabaseMetrics, DatabaseWatch, TenantDatabase};
+use fresco_core::Isolation;
 
-use crate::support::tenants::fence;
 use crate::table::{Expected, Table};
-use crate::world::{CONNECTIONS, World};
+use crate::world::{World, Wrong};
 
 /// Each leaves a row in `sprung` when anybody calls or reads it, and fails.
 const TRAPS: &str = r"
@@ -31,41 +30,29 @@ const TRAPS: &str = r"
     DELETE FROM sprung;
     ALTER ROLE CURRENT_USER SET search_path = public, pg_catalog";
 
-pub(crate) async fn rows(world: &World, table: &mut Table) {
+pub(crate) async fn rows(world: &dyn World, table: &mut Table) -> Result<(), Wrong> {
     let attempt = "traps for the platform's statements (functions, operators, views, triggers of the names it uses)";
     table.add(Expected::Refused, attempt, sprung(world).await);
+    Ok(())
 }
 
-async fn sprung(world: &World) -> Result<String, String> {
-    let tenant = world.tenant().await;
-    let me = tenant.connect().await;
+async fn sprung(world: &dyn World) -> Result<String, Wrong> {
+    let tenant = world.tenant().await?;
+    let me = tenant.connect().await?;
     let like =
         "CREATE FUNCTION like_trap(name, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT true'";
-    me.batch_execute(like).await.map_err(|e| e.to_string())?;
-    me.batch_execute(TRAPS).await.map_err(|e| format!("the traps: {e:?}"))?;
-    let (database, id) = (&world.database, tenant.id);
-    let calls = async {
-        database.list(None).await?;
-        database.measure(id).await?;
-        database.activity(id).await?;
-        database.inspect().await?;
-        let spec = fresco_core::DatabaseSpec::new(fence(id, 2), world.isolation, CONNECTIONS);
-        database.ensure(&spec).await?;
-        database.issue(fence(id, 2)).await
-    };
-    calls.await.map_err(|e: fresco_core::Error| e.chain())?;
-    let place = match world.isolation {
-        fresco_core::Isolation::Schema => id.database_name(),
+    me.batch_execute(like).await?;
+    me.batch_execute(TRAPS).await?;
+    world.exercise(&tenant).await?;
+    let place = match world.isolation() {
+        Isolation::Schema => tenant.id.database_name(),
         _ => "public".into(),
     };
     let sql = format!("SELECT coalesce(string_agg(what, ', '), '') FROM {place}.sprung");
-    let what: String = world.inside(&tenant).await.query_one(&sql, &[]).await.unwrap().get(0);
+    let what: String = world.inside(&tenant).await?.query_one(&sql, &[]).await?.get(0);
     if !what.is_empty() {
-        return Err(format!("sprung: {what}"));
+        return Err(format!("sprung: {what}").into());
     }
-    database.remove(fence(id, 3)).await.map_err(|e| e.chain())?;
-    match world.traces(id).await {
-        0 => Ok("none of them was touched, also by its removal".into()),
-        left => Err(format!("{left} traces are left")),
-    }
+    world.remove_all(&tenant).await?;
+    Ok("none of them was touched, also by its removal".into())
 }

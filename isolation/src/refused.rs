@@ -4,7 +4,7 @@ use fresco_core::Isolation;
 use tokio_postgres::Client;
 
 use crate::table::{Expected, Table, said};
-use crate::world::World;
+use crate::world::{World, Wrong};
 
 /// What a statement is for, the statement, and what the server may say beside 42501 (no right).
 /// `{me}`, `{they}`, `{platform}` are roles, `{mine}` and `{theirs}` schemas or databases, `{here}`
@@ -144,47 +144,47 @@ const IN_SCHEMA: &[(&str, &str, &[&str])] = &[
     ("install a trusted extension for all", "CREATE EXTENSION pgcrypto", &["58P01", "0A000"]),
 ];
 
-pub(crate) async fn rows(world: &World, table: &mut Table) {
-    let (mine, theirs) = (world.tenant().await, world.tenant().await);
-    let they = theirs.connect().await;
+pub(crate) async fn rows(world: &dyn World, table: &mut Table) -> Result<(), Wrong> {
+    let (mine, theirs) = tokio::try_join!(world.tenant(), world.tenant())?;
+    let they = theirs.connect().await?;
     they.batch_execute("CREATE TABLE secrets (text text); INSERT INTO secrets VALUES ('x')")
-        .await
-        .unwrap();
+        .await?;
     let object = "SELECT lo_from_bytea(0, 'secret')::text, pg_backend_pid()::text";
-    let row = they.query_one(object, &[]).await.unwrap();
+    let row = they.query_one(object, &[]).await?;
     let (object, pid): (&str, &str) = (row.get(0), row.get(1));
-    let me = mine.connect().await;
-    let here: String = me.query_one("SELECT current_database()::text", &[]).await.unwrap().get(0);
+    let me = mine.connect().await?;
+    let here: String = me.query_one("SELECT current_database()::text", &[]).await?.get(0);
     let names = [
         ("{me}", mine.id.role_name()),
         ("{they}", theirs.id.role_name()),
-        ("{platform}", world.platform.name.clone()),
+        ("{platform}", world.names().role.clone()),
         ("{mine}", mine.id.database_name()),
         ("{theirs}", theirs.id.database_name()),
         ("{here}", here),
         ("{pid}", pid.to_owned()),
         ("{object}", object.to_owned()),
     ];
-    let own: &[_] = if world.isolation == Isolation::Schema { IN_SCHEMA } else { &[] };
+    let own: &[_] = if world.isolation() == Isolation::Schema { IN_SCHEMA } else { &[] };
     for (attempt, sql, codes) in STATEMENTS.iter().chain(own) {
         let filled =
             names.iter().fold((*sql).to_owned(), |sql, (key, name)| sql.replace(key, name));
         table.add(Expected::Refused, *attempt, tried(&me, &filled, codes).await);
     }
+    Ok(())
 }
 
-async fn tried(me: &Client, sql: &str, codes: &[&str]) -> Result<String, String> {
+async fn tried(me: &Client, sql: &str, codes: &[&str]) -> Result<String, Wrong> {
     let result = me.batch_execute(sql).await;
     // Whatever it has begun.
     let _ = me.batch_execute("ROLLBACK").await;
     match result {
         Ok(()) => Err("done".into()),
         Err(error) => {
-            let Some(db) = error.as_db_error() else { return Err(error.to_string()) };
+            let Some(db) = error.as_db_error() else { return Err(error.into()) };
             let (code, words) = (db.code().code(), said(db));
             match code == "42501" || codes.contains(&code) {
                 true => Ok(words),
-                false => Err(words),
+                false => Err(words.into()),
             }
         }
     }

@@ -2,9 +2,8 @@
 
 use fresco_core::Isolation;
 
-use crate::support::connect;
 use crate::table::{Expected, Table, said};
-use crate::world::World;
+use crate::world::{World, Wrong};
 
 /// Each counts what may not be seen.
 const VIEWS: &[(&str, &str)] = &[
@@ -35,53 +34,53 @@ const VIEWS: &[(&str, &str)] = &[
     ),
 ];
 
-pub(crate) async fn rows(world: &World, table: &mut Table) {
-    let (mine, theirs) = (world.tenant().await, world.tenant().await);
-    let they = theirs.connect().await;
+pub(crate) async fn rows(world: &dyn World, table: &mut Table) -> Result<(), Wrong> {
+    let (mine, theirs) = tokio::try_join!(world.tenant(), world.tenant())?;
+    let they = theirs.connect().await?;
     they.batch_execute("CREATE TABLE private AS SELECT 'x' AS text FROM generate_series(1, 100)")
-        .await
-        .unwrap();
-    they.batch_execute("ANALYZE private").await.unwrap();
+        .await?;
+    they.batch_execute("ANALYZE private").await?;
 
-    let (own, schemas) = (theirs.id.database_name(), world.platform.schema_database());
+    let (own, names) = (theirs.id.database_name(), world.names());
     let mut closed = vec![
         ("sit in postgres", "postgres"),
         ("sit in template1 (blocks every CREATE DATABASE)", "template1"),
         ("sit in template0", "template0"),
-        ("enter the platform's database", world.platform.name.as_str()),
+        ("enter the platform's database", names.database.as_str()),
     ];
-    if world.isolation == Isolation::Database {
+    if world.isolation() == Isolation::Database {
         closed.push(("enter another tenant's database", &own));
-        closed.push(("enter the database that holds schemas", &schemas));
+        closed.push(("enter the database that holds schemas", &names.schemas));
     }
     for (attempt, database) in closed {
-        let observed = match connect(&mine.url_of(database)).await {
-            Ok(_) => Err("entered".into()),
+        let observed = match mine.in_database(database).connect().await {
+            Ok(_) => Err(Wrong::from("entered")),
             Err(error) => match error.as_db_error() {
                 Some(db) if ["42501", "55000"].contains(&db.code().code()) => Ok(said(db)),
-                _ => Err(error.to_string()),
+                _ => Err(error.into()),
             },
         };
         table.add(Expected::Refused, attempt, observed);
     }
 
-    let me = mine.connect().await;
+    let me = mine.connect().await?;
     for (attempt, sql) in VIEWS {
         let observed = match me.query_one(*sql, &[]).await {
             Ok(row) if row.get::<_, i64>(0) == 0 => Ok("nothing is shown".into()),
-            Ok(row) => Err(format!("{} shown", row.get::<_, i64>(0))),
-            Err(error) => Err(error.to_string()),
+            Ok(row) => Err(Wrong(format!("{} shown", row.get::<_, i64>(0)))),
+            Err(error) => Err(error.into()),
         };
         table.add(Expected::Refused, *attempt, observed);
     }
     let sql = "SELECT (SELECT count(*) FROM pg_roles WHERE rolname LIKE 'tenant%'),
                       (SELECT count(*) FROM pg_roles
                        WHERE rolname LIKE 'tenant%' AND rolname !~ '^tenant_user_[0-9a-f_]{36}$')";
-    let row = me.query_one(sql, &[]).await.unwrap();
+    let row = me.query_one(sql, &[]).await?;
     let (seen, telling): (i64, i64) = (row.get(0), row.get(1));
     let observed = match telling {
         0 => Ok(format!("{seen} names, random numbers all")),
-        _ => Err(format!("{telling} names tell something")),
+        _ => Err(Wrong(format!("{telling} names tell something"))),
     };
     table.add(Expected::Bounded, "see that other tenants exist (names of roles)", observed);
+    Ok(())
 }
