@@ -91,8 +91,15 @@ pub(crate) fn check(shop: &Shop) -> Result<()> {
 /// Waits for a proof that is under way, and refuses a new tenant's container unless it succeeds.
 pub(crate) async fn wait(run: &Run<'_>) -> Result<()> {
     let (proof, settings) = (run.proof, run.settings);
+    let Some(isolation) = &run.backends.runtime_isolation else { return Ok(()) };
     if !is_asked_for(run.backends, settings) {
         return Ok(());
+    }
+    // What somebody took away since the last comparison must not let this one in.
+    let ensure = call("isolation.ensure", settings.call_deadline, isolation.ensure_isolation());
+    if ensure.await? {
+        tracing::warn!("what keeps tenants apart was not in place; it is now");
+        proof.doubt();
     }
     let mut state = proof.state.subscribe();
     let proved = state.wait_for(|state| *state != IsolationState::Unproved);

@@ -13,7 +13,7 @@ use crate::errors::{Mapped, from_driver, violates};
 use crate::server::take;
 
 /// The lock of those who look for room: "fresco" and a number of its own.
-const ADMISSION: i64 = 0x6672_6573_636f_0003;
+const ADMISSION: i64 = 0x6672_6573_636f_0004;
 
 pub(super) async fn create(
     pool: &Pool,
