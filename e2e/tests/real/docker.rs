@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the server's log says of a proof.
 const PROVED: &str = "proved that tenants are kept apart";
 
-pub(crate) fn restarted_in_the_middle() {
-    inside("docker::restarted_in_the_middle", async |folder| {
+pub(crate) fn long_restarted_in_the_middle() {
+    inside("docker::long_restarted_in_the_middle", async |folder| {
         let mut place = Place::new(&folder).await;
         place.round(&[Way::InOrder], false).await;
         place.round(&[Way::Killed], false).await;
@@ -39,8 +39,8 @@ pub(crate) fn restarted_in_the_middle() {
     });
 }
 
-pub(crate) fn restarted_as_the_server_is_killed() {
-    inside("docker::restarted_as_the_server_is_killed", async |folder| {
+pub(crate) fn long_restarted_as_the_server_is_killed() {
+    inside("docker::long_restarted_as_the_server_is_killed", async |folder| {
         let mut place = Place::new(&folder).await;
         place.round(&[Way::Killed], true).await;
         place.round(&[Way::InOrder], true).await;

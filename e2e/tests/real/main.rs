@@ -130,8 +130,8 @@ fn main() {
         matrix::long_every_case,
     ];
     trials.extend(trials_apart![
-        docker::restarted_in_the_middle,
-        docker::restarted_as_the_server_is_killed,
+        docker::long_restarted_in_the_middle,
+        docker::long_restarted_as_the_server_is_killed,
     ]);
     let conclusion = libtest_mimic::run(&arguments, trials);
     let bench = Arc::into_inner(bench).expect("all tests have ended");
