@@ -163,14 +163,25 @@ async fn a_crowd_before_a_full_platform_is_answered_at_once() {
         let new = new(&known);
         tokio::spawn(async move { store.create(first, &known, &new).await })
     };
-    let waits = async || inside.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0;
-    until("one of them waits", waits).await;
+    let waits =
+        async |count| inside.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == count;
+    until("one of them waits", || waits(1)).await;
+    // The lock goes to that one, and then to somebody who keeps it: none of the others can have it.
+    let keeper = Arc::new(platform.server.superuser(&platform.name).await);
+    let kept = tokio::spawn({
+        let keeper = keeper.clone();
+        async move { keeper.execute("SELECT pg_advisory_lock($1)", &[&lock]).await }
+    });
+    until("the keeper waits behind it", || waits(2)).await;
     inside.execute("SELECT pg_advisory_unlock($1)", &[&lock]).await.unwrap();
-    for created in join_all(crowd).await {
+    kept.await.unwrap().unwrap();
+    let crowd = tokio::time::timeout(Duration::from_secs(5), join_all(crowd)).await;
+    for created in crowd.expect("all are answered without the lock") {
         assert_eq!(created.unwrap().unwrap_err().kind(), ErrorKind::Exhausted);
     }
     assert_eq!(repeated.await.unwrap().unwrap().1.id, plain.id);
     // Whoever asks later is looked at anew.
+    keeper.execute("SELECT pg_advisory_unlock($1)", &[&lock]).await.unwrap();
     let removed = "UPDATE fresco.tenants SET status = 'destroyed' WHERE id = $1";
     inside.execute(removed, &[&first.as_uuid()]).await.unwrap();
     let small = spec("small");
