@@ -113,6 +113,10 @@ fn told(misfit: &Misfit, limits: &Limits) -> (ErrorKind, String, &'static str) {
         Misfit::Down(_) | Misfit::Limits => {
             (ErrorKind::Unavailable, "The app does not run as it must".into(), log)
         }
+        Misfit::CutOff => {
+            let what = "It was paused or taken off its network again".into();
+            (ErrorKind::Conflict, what, operator)
+        }
         Misfit::Gone => (ErrorKind::Conflict, "Its container was removed again".into(), operator),
         Misfit::LockedOut => {
             let what = "Its access to its database was taken away again".into();

@@ -112,6 +112,8 @@ fn main() {
         crash::killed_in_each_step_of_destroy,
         repair::container_removed_by_hand,
         repair::container_killed_by_hand,
+        repair::container_cut_off_by_hand,
+        repair::password_and_rights_changed,
         repair::app_that_ends_again_and_again_is_in_error,
         repair::too_little_memory_is_named,
         repair::limits_changed_by_hand,

@@ -40,6 +40,38 @@ async fn by_hand(stack: &Stack, command: &[&str]) {
     workers.shutdown().await;
 }
 
+/// Paused, and taken off its network: it runs, and nobody reaches it.
+pub(crate) async fn container_cut_off_by_hand(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    docker(&["pause"], &container(&scene.tenant));
+    let mended = scene.is_mended().await;
+    docker(&["network", "disconnect", stack.network()], &container(&mended));
+    scene.is_mended().await;
+    scene.end().await;
+}
+
+/// What the app can do to itself, and what somebody can do to it: its password is another, and its rights
+/// are gone.
+pub(crate) async fn password_and_rights_changed(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    let (role, name) = (scene.tenant.id.role_name(), scene.tenant.id.database_name());
+    for sql in [
+        format!("ALTER ROLE {role} PASSWORD 'its own'"),
+        format!("REVOKE ALL ON SCHEMA public FROM {role}"),
+    ] {
+        stack.superuser_in(&name, &sql).await;
+        docker(&["kill"], &container(&scene.now().await));
+        let first = scene.repair().await;
+        assert_eq!(first.status, OperationStatus::Failed, "{sql}: {first:#?}");
+        scene.is_mended().await;
+        // A person's wish begins the count anew.
+        let user = Actor::User("alice".into());
+        let restart = scene.world.orchestrator.restart_tenant(scene.tenant.id, user).await.unwrap();
+        scene.world.success(&restart).await;
+    }
+    scene.end().await;
+}
+
 /// Two tenants, and two servers that compare when they are told to: the first one works.
 struct Scene {
     world: World,

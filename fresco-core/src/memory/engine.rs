@@ -62,6 +62,8 @@ pub(super) struct Container {
     booted: bool,
     sessions: Vec<SessionId>,
     address: SocketAddr,
+    /// Whether it was paused, or taken off its network.
+    pub(super) cut_off: bool,
     pub(super) log: Vec<LogLine>,
 }
 
@@ -113,6 +115,7 @@ impl Engine {
             started_at: None,
             booted: false,
             sessions: Vec::new(),
+            cut_off: false,
             log: Vec::new(),
         });
         Ok(id)
@@ -224,7 +227,7 @@ impl Container {
 
     /// The status that the app answers with; `None` while it does not listen there.
     pub(super) fn answer(&self, port: u16, path: &str) -> Option<u16> {
-        let listens = self.is_running() && self.booted && self.app.listens;
+        let listens = self.is_running() && !self.cut_off && self.booted && self.app.listens;
         let answers = listens && port == self.profile.port;
         let known = path == self.profile.health_path;
         answers.then_some(if known { self.profile.health_status } else { 404 })
@@ -242,7 +245,8 @@ impl Container {
             revision,
             self.image.clone(),
         );
-        let endpoint = self.is_running().then_some(Endpoint(self.address));
+        let reachable = self.is_running() && !self.cut_off;
+        let endpoint = reachable.then_some(Endpoint(self.address));
         Some(made.with_state(self.state.clone(), endpoint).with_limits(self.limits))
     }
 

@@ -99,6 +99,15 @@ impl Outsider {
         }
     }
 
+    /// Pauses the tenant's containers, or takes them off their network.
+    pub fn cut_off(&self, tenant: TenantId) {
+        let mut state = self.world.state();
+        let containers = state.engine.containers.iter_mut();
+        containers.filter(|container| container.is_of_tenant(tenant)).for_each(|container| {
+            container.cut_off = true;
+        });
+    }
+
     /// Takes away what keeps tenants' containers apart.
     pub fn take_isolation_away(&self) {
         self.world.state().engine.isolated = false;
@@ -165,6 +174,13 @@ impl Outsider {
         let mut state = self.world.state();
         state.server.close_all_of(tenant);
         state.server.roles.remove(&tenant);
+    }
+
+    /// Changes the password of the tenant's role, as its app can do itself. Its sessions stay.
+    pub fn change_password(&self, tenant: TenantId) {
+        if let Some(role) = self.world.state().server.roles.get_mut(&tenant) {
+            role.password = Some("its own".to_owned().into());
+        }
     }
 
     /// Drops the tenant's schema or database.
