@@ -14,7 +14,7 @@ mod demo; // And the tests.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::time::{Duration, Instant};
-use std::{fmt::Display, io, net::Ipv4Addr, os::unix::fs::DirBuilderExt, path::PathBuf};
+use std::{fmt::Display, io, net::*, os::unix::fs::DirBuilderExt, path::PathBuf};
 
 use async_trait::async_trait;
 use fresco_core::{ErrorKind::*, Guarantee::*, ImageSource::*, *};
@@ -206,18 +206,18 @@ impl ContainerRuntime for ProcessRuntime {
     }
 
     async fn probe(&self, id: &InstanceId, port: u16, path: &str) -> Result<Reach> {
-        let endpoint = self.find(id)?.instance.endpoint;
+        let to = self.find(id)?.instance.endpoint.map(|Endpoint(to)| (to.ip(), port).into());
+        let stream = TcpStream::connect(to.as_slice() as &[SocketAddr]).await;
+        let why = if stream.is_ok() { Reach::Silent } else { Reach::Unreachable };
         let exchange = async {
-            let Endpoint(host) = endpoint.ok_or_else(|| io::Error::other("it does not run"))?;
-            let mut stream = TcpStream::connect((host.ip(), port)).await?;
-            let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
+            let mut stream = stream?;
+            stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
             let mut answer = *b"HTTP/1.1 200";
             stream.read_exact(&mut answer).await?;
             String::from_utf8_lossy(&answer[9..]).parse().map_err(io::Error::other)
         };
         let status = time::timeout(PROBE, exchange).await.unwrap_or_else(|late| Err(late.into()));
-        Ok(status.map_or_else(|e| Reach::Unreachable(e.to_string()), Reach::Status))
+        Ok(status.map_or_else(|e| why(e.to_string()), Reach::Status))
     }
 
     async fn health(&self) -> Result<Health> {

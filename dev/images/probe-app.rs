@@ -4,7 +4,7 @@
 //!
 //! At boot, by environment: `PORT` (3000), `PRINT` and `PRINT_ERR` (lines to write), `EXIT_CODE`
 //! (end with it), `EAT_MB` (use memory), `IGNORE_TERM` (don't end on SIGTERM), `SILENT` (never
-//! listen), `HEADER` (a line added to every answer).
+//! listen), `HANG` (never answer), `HEADER` (a line added to every answer).
 //! By path: `/signin` 200, `/` a redirect, `/env/NAME` its value, `/status/N` that status,
 //! `/connect/ADDRESS` 200 if a TCP connection succeeds, `/write/PATH` 200 if a file can be made,
 //! `/print/TEXT`, `/eat/MB`, `/exit/CODE`, `/hang` no answer.
@@ -53,6 +53,9 @@ fn eat(megabytes: usize) {
 }
 
 fn serve(mut stream: TcpStream) {
+    while variable("HANG").is_some() {
+        std::thread::park();
+    }
     let Ok(reading) = stream.try_clone() else { return };
     let mut lines = BufReader::new(reading.take(64 * 1024)).lines();
     let Some(Ok(first)) = lines.next() else { return };

@@ -69,7 +69,12 @@ fn serve() -> io::Result<()> {
     let address = format!("{}:{}", told("HOSTNAME")?, told("PORT")?);
     let listener = TcpListener::bind(&address)?;
     println!("listening on {address}");
+    let mut hanging = Vec::new();
     for mut stream in listener.incoming().flatten() {
+        if env::var_os("HANGS").is_some() {
+            hanging.push(stream);
+            continue;
+        }
         let mut request = String::new();
         let mut lines = BufReader::new(stream.try_clone()?);
         while lines.read_line(&mut request).is_ok_and(|read| read > 2) {}

@@ -169,6 +169,7 @@ impl Processes {
             ("second", format!("# another one\n{serve}")),
             // What is ignored stays ignored in the program that takes the shell's place.
             ("IgnoresStop", format!("trap '' TERM\n{serve}")),
+            ("Hangs", format!("HANGS=1 {serve}")),
             ("ExitsAtBoot", "exit 3".to_owned()),
             ("Prints", format!("echo to stdout; echo to stderr >&2\n{serve}")),
         ] {

@@ -14,6 +14,8 @@ pub(crate) enum Misfit {
     LockedOut,
     /// It does not run.
     Down(InstanceState),
+    /// It runs, and can't be reached: it was paused, or taken off its network.
+    CutOff,
     /// Other limits hold for it than the tenant's.
     Limits,
 }
@@ -37,6 +39,9 @@ pub(crate) fn misfit(
     }
     if !own.is_running() {
         return Some(Misfit::Down(own.state.clone()));
+    }
+    if own.endpoint.is_none() {
+        return Some(Misfit::CutOff);
     }
     (!own.keeps_within(limits)).then_some(Misfit::Limits)
 }

@@ -41,6 +41,7 @@ mod steps;
 mod store;
 mod subdomain;
 mod tenant;
+mod unreached;
 mod watch;
 mod worker;
 

@@ -1,9 +1,11 @@
 //! The door to the engine: asks for operations, shows what becomes of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use tokio::sync::{Notify, watch};
 
 use crate::app::Isolation;
 use crate::backends::{Backends, call};
@@ -21,7 +23,8 @@ use crate::step::Action;
 use crate::store::{TenantPage, TenantQuery};
 use crate::subdomain::Hostname;
 use crate::tenant::{Tenant, TenantSpec, TenantStatus};
-use crate::watch;
+use crate::unreached::Unreached;
+use crate::watch as database;
 use crate::worker::{Shop, Workers, check};
 
 /// Creates, changes and destroys tenants.
@@ -58,8 +61,9 @@ impl OrchestratorBuilder {
         let Self { backends, settings } = self;
         settings.validate()?;
         check(&backends, &settings).await?;
-        let (work, proof) = (tokio::sync::Notify::new(), Proof::new());
-        let shop = Shop { backends, settings, work, proof };
+        let (work, proof, unreached) = (Notify::new(), Proof::new(), Unreached::default());
+        let stalled = watch::Sender::new(None);
+        let shop = Shop { backends, settings, work, proof, unreached, stalled };
         Ok(Orchestrator { shop: Arc::new(shop) })
     }
 }
@@ -342,13 +346,20 @@ impl Orchestrator {
         self.backends().runtime_isolation.as_ref().map(|_| self.shop.proof.state())
     }
 
+    /// For how long the store has refused to give work to this program's workers; `None` while it gives
+    /// some, or has none. What is accepted meanwhile waits. Why is in the log.
+    #[must_use]
+    pub fn stalled(&self) -> Option<Duration> {
+        self.shop.stalled.borrow().map(|since| since.elapsed())
+    }
+
     /// Looks now at what tenants do to the database that they share, and stops those that are past
     /// a limit. It tells what was found; without a database that can be watched, nothing.
     ///
     /// # Errors
     /// The backends' own.
     pub async fn watch_database(&self) -> Result<Vec<DatabaseOffence>> {
-        watch::once(&self.shop).await
+        database::once(&self.shop).await
     }
 
     /// Compares what runs with the store now, and mends the difference.

@@ -94,6 +94,8 @@ pub(crate) async fn wait(run: &Run<'_>) -> Result<()> {
     if !is_asked_for(run.backends, settings) {
         return Ok(());
     }
+    // What somebody took away since the last comparison must not let this one in.
+    put_in_place(run.backends, settings, proof).await;
     let mut state = proof.state.subscribe();
     let proved = state.wait_for(|state| *state != IsolationState::Unproved);
     match tokio::time::timeout(settings.call_deadline, proved).await {
@@ -119,24 +121,27 @@ fn is_asked_for(backends: &Backends, settings: &Settings) -> bool {
 
 /// Puts in place what keeps tenants apart; if anything was missing, that is proved anew.
 pub(crate) async fn ensure(shop: &Shop) {
-    let Some(isolation) = &shop.backends.runtime_isolation else { return };
-    match call("isolation.ensure", shop.settings.call_deadline, isolation.ensure_isolation()).await
-    {
+    put_in_place(&shop.backends, &shop.settings, &shop.proof).await;
+}
+
+async fn put_in_place(backends: &Backends, settings: &Settings, proof: &Proof) {
+    let Some(isolation) = &backends.runtime_isolation else { return };
+    match call("isolation.ensure", settings.call_deadline, isolation.ensure_isolation()).await {
         Ok(false) => {}
         Ok(true) => {
             tracing::warn!("what keeps tenants apart was not in place; it is now");
-            shop.proof.doubt();
+            proof.doubt();
         }
         Err(error) => {
-            fail(shop, &error);
-            shop.proof.doubt.notify_one();
+            fail(proof, &error);
+            proof.doubt.notify_one();
         }
     }
 }
 
-fn fail(shop: &Shop, error: &Error) {
+fn fail(proof: &Proof, error: &Error) {
     tracing::error!(error = %error.chain(), "can't keep tenants apart, or not prove it; no new tenants");
-    shop.proof.state.send_replace(IsolationState::Fails(error.chain()));
+    proof.state.send_replace(IsolationState::Fails(error.chain()));
 }
 
 /// Proves it at the start and whenever there is doubt, and tries again while it fails.
@@ -193,8 +198,8 @@ async fn prove(shop: &Shop) {
                 none if none.is_empty() => "nothing could be tried".to_owned(),
                 faults => faults,
             };
-            fail(shop, &Error::new(ErrorKind::Internal, open));
+            fail(&shop.proof, &Error::new(ErrorKind::Internal, open));
         }
-        Err(error) => fail(shop, &error),
+        Err(error) => fail(&shop.proof, &error),
     }
 }

@@ -29,6 +29,7 @@ use crate::runtime::RuntimeEvent;
 use crate::step::Action;
 use crate::store::TenantQuery;
 use crate::tenant::{DesiredState, Tenant, TenantStatus};
+use crate::unreached;
 use crate::worker::Shop;
 
 /// What a comparison found and did.
@@ -172,9 +173,14 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
             }
         }
     }
+    let well = tenants.values().filter(|tenant| fault(tenant, &there).is_none());
+    let running = well.filter(|tenant| tenant.state.status == TenantStatus::Active);
+    let running = running.filter_map(|tenant| Some((tenant, own(tenant, &there)?))).collect();
+    let unreached = unreached::look(shop, running).await;
     for tenant in tenants.values() {
-        if fault(tenant, &there).is_some() {
-            match repair(shop, tenant, live.at).await {
+        let is_unreached = unreached.contains(&tenant.id);
+        if is_unreached || fault(tenant, &there).is_some() {
+            match repair(shop, tenant, is_unreached, live.at).await {
                 Ok(Some(action)) => found.repairs.push((tenant.id, action)),
                 Ok(None) => {}
                 Err(error) => {
@@ -240,6 +246,8 @@ async fn is_surplus(shop: &Shop, instance: &Instance) -> Result<bool> {
 enum Fault {
     /// It should run, and this is wrong with its container. A start mends it.
     Unfit(Misfit),
+    /// It runs as it should, and nobody has reached it for a while.
+    Unreached,
     /// It should rest, and runs.
     Runs,
 }
@@ -248,6 +256,7 @@ impl Fault {
     const fn repair(&self) -> Action {
         match self {
             Self::Unfit(_) => Action::Start,
+            Self::Unreached => Action::Restart,
             Self::Runs => Action::Stop,
         }
     }
@@ -255,9 +264,14 @@ impl Fault {
     const fn misfit(&self) -> Option<&Misfit> {
         match self {
             Self::Unfit(misfit) => Some(misfit),
-            Self::Runs => None,
+            Self::Unreached | Self::Runs => None,
         }
     }
+}
+
+/// The tenant's own container.
+fn own<'a>(tenant: &Tenant, there: &'a Sight) -> Option<&'a Instance> {
+    there.instances.iter().find(|instance| is_own(tenant, instance))
 }
 
 fn fault(tenant: &Tenant, there: &Sight) -> Option<Fault> {
@@ -269,8 +283,8 @@ fn fault(tenant: &Tenant, there: &Sight) -> Option<Fault> {
         && !there.barred.contains(&tenant.id);
     let should_rest = tenant.state.status == TenantStatus::Stopped
         && tenant.state.desired == DesiredState::Stopped;
-    let own = tenant.state.container.as_ref()?;
-    let own = there.instances.iter().find(|instance| instance.id == own.id);
+    tenant.state.container.as_ref()?;
+    let own = own(tenant, there);
     if should_run {
         let database = there.databases.get(&tenant.id);
         return fit::misfit(own, &tenant.spec.limits, database).map(Fault::Unfit);
@@ -284,7 +298,12 @@ fn fault(tenant: &Tenant, there: &Sight) -> Option<Fault> {
 /// again, and only what is needed then is asked for. That sight is whole: nothing is under way, its
 /// generation tells that nothing began since `seen`, and the request tells that nothing did until
 /// it was accepted.
-async fn repair(shop: &Shop, seen: &Tenant, now: DateTime<Utc>) -> Result<Option<Action>> {
+async fn repair(
+    shop: &Shop,
+    seen: &Tenant,
+    is_unreached: bool,
+    now: DateTime<Utc>,
+) -> Result<Option<Action>> {
     let history = history(shop, seen.id).await?;
     if !history.first().is_none_or(is_finished) {
         return Ok(None);
@@ -295,7 +314,8 @@ async fn repair(shop: &Shop, seen: &Tenant, now: DateTime<Utc>) -> Result<Option
     };
     let there = look(shop, Some(tenant.id)).await?;
     let repairs = Repairs::among(&history, now);
-    let fault = fault(&tenant, &there).filter(|fault| repairs.rested(fault.misfit()));
+    let unreached = is_unreached.then_some(Fault::Unreached);
+    let fault = fault(&tenant, &there).or(unreached).filter(|fault| repairs.rested(fault.misfit()));
     let Some(action) = fault.map(|fault| fault.repair()) else { return Ok(None) };
     let target = Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() };
     // It has its room already.

@@ -47,7 +47,7 @@ impl<'a> Repairs<'a> {
         let mut own = Vec::new();
         for operation in history {
             let repair = operation.actor == Actor::System
-                && matches!(operation.action, Action::Start | Action::Stop);
+                && matches!(operation.action, Action::Start | Action::Restart | Action::Stop);
             let well = operation.status == OperationStatus::Success
                 && operation.finished_at.is_some_and(|end| next - end >= CALM);
             if !repair || well {
@@ -112,6 +112,10 @@ fn told(misfit: &Misfit, limits: &Limits) -> (ErrorKind, String, &'static str) {
         }
         Misfit::Down(_) | Misfit::Limits => {
             (ErrorKind::Unavailable, "The app does not run as it must".into(), log)
+        }
+        Misfit::CutOff => {
+            let what = "It was paused or taken off its network again".into();
+            (ErrorKind::Conflict, what, operator)
         }
         Misfit::Gone => (ErrorKind::Conflict, "Its container was removed again".into(), operator),
         Misfit::LockedOut => {

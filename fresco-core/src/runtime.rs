@@ -22,7 +22,9 @@ use crate::tenant::Limits;
 pub enum Reach {
     /// The app answered with this HTTP status.
     Status(u16),
-    /// It did not answer: why, for people.
+    /// It took the connection and gave no proper answer in time: why, for people. It may be busy.
+    Silent(String),
+    /// There was no connection, since nobody listens there or no way leads there: why, for people.
     Unreachable(String),
 }
 
@@ -153,6 +155,7 @@ pub trait ContainerRuntime: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - A running app that answers gives its status.
+    /// - One that takes the connection and never answers is `Silent`, which is no error.
     /// - One that does not listen, or does not run, is `Unreachable`, which is no error.
     /// - An unknown container is `NotFound`.
     async fn probe(&self, instance: &InstanceId, port: u16, path: &str) -> Result<Reach>;

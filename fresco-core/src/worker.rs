@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,8 @@ use crate::reconcile;
 use crate::run::{Ended, Run};
 use crate::settings::Settings;
 use crate::store::{Lease, LeaseTerms};
-use crate::watch;
+use crate::unreached::Unreached;
+use crate::watch as database;
 
 /// The pause before a task that panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -39,6 +40,9 @@ pub(crate) struct Shop {
     pub(crate) work: Notify,
     /// Whether tenants are kept apart.
     pub(crate) proof: Proof,
+    pub(crate) unreached: Unreached,
+    /// Since when the store has refused to give work.
+    pub(crate) stalled: watch::Sender<Option<Instant>>,
 }
 
 /// The running workers of an orchestrator. Dropping it ends them at once, as a crash would: the
@@ -63,7 +67,7 @@ impl Workers {
         let (own, token) = (shop.clone(), cancel.clone());
         tasks.spawn(again(cancel.clone(), move || reconcile::keep(own.clone(), token.clone())));
         let (own, token) = (shop.clone(), cancel.clone());
-        tasks.spawn(again(cancel.clone(), move || watch::keep(own.clone(), token.clone())));
+        tasks.spawn(again(cancel.clone(), move || database::keep(own.clone(), token.clone())));
         Self { tasks, cancel }
     }
 
@@ -92,7 +96,15 @@ async fn work(shop: Arc<Shop>, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
         let sent = Instant::now();
         let lease = shop.backends.store.lease(worker, &terms);
-        match call("store.lease", shop.settings.call_deadline, lease).await {
+        let given = call("store.lease", shop.settings.call_deadline, lease).await;
+        shop.stalled.send_if_modified(|since| {
+            let changes = since.is_some() == given.is_ok();
+            if changes {
+                *since = given.is_err().then_some(sent);
+            }
+            changes
+        });
+        match given {
             Ok(Some(lease)) => {
                 // There may be more: let another worker look while this one works.
                 shop.work.notify_one();

@@ -15,12 +15,16 @@ use fresco_core::*;
 struct Fragile {
     broken: Arc<AtomicBool>,
     gone: Arc<AtomicBool>,
+    out_of_reach: Arc<AtomicBool>,
     proofs: Arc<AtomicUsize>,
 }
 
 #[async_trait]
 impl RuntimeIsolation for Fragile {
     async fn ensure_isolation(&self) -> Result<bool> {
+        if self.out_of_reach.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Denied, "no right on the bridge at 10.0.0.1"));
+        }
         Ok(self.gone.swap(false, Ordering::SeqCst))
     }
 
@@ -120,6 +124,35 @@ async fn what_was_put_back_is_proved_anew() {
     fragile.break_it(true);
     until("the new proof fails", async || fails(&platform)).await;
     assert!(fragile.proofs.load(Ordering::SeqCst) > before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_away_since_the_last_look_is_seen_before_a_container_is_made() {
+    let fragile = Fragile::default();
+    let platform = platform(&fragile, |settings| {
+        // Nobody compares: only the new tenant's own operation looks.
+        settings.reconcile_interval = None;
+        settings.operation_budget = Duration::from_secs(60);
+    })
+    .await;
+    let _workers = platform.start();
+    until("it is proved", async || holds(&platform)).await;
+    let before = fragile.proofs.load(Ordering::SeqCst);
+    fragile.gone.store(true, Ordering::SeqCst);
+    let accepted = deploy(&platform, "in-between").await.unwrap();
+    let operation = platform.wait(accepted.operation.id).await.unwrap();
+    assert_eq!(operation.status, OperationStatus::Success);
+    assert!(!fragile.gone.load(Ordering::SeqCst), "it was put back");
+    assert!(fragile.proofs.load(Ordering::SeqCst) > before, "and proved anew");
+
+    // It can't be put back: no container, and the owner learns of no address.
+    fragile.out_of_reach.store(true, Ordering::SeqCst);
+    let accepted = deploy(&platform, "too-late").await.unwrap();
+    let operation = platform.wait(accepted.operation.id).await.unwrap();
+    assert_eq!(operation.status, OperationStatus::Failed);
+    let why = operation.error.unwrap().message;
+    assert!(why.contains("kept apart") && !why.contains("10.0.0.1"), "{why}");
+    assert!(platform.inventory(accepted.tenant.id).await.unwrap().containers.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,11 @@
 //! Making a tenant's one container, whatever is there already and whoever else tries.
 
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use fresco_core::{Error, ErrorKind, Instance, InstanceSpec, Result};
 use tokio::time::{Instant, sleep};
 
+use crate::address;
 use crate::images;
 use crate::instance::Container;
 use crate::runtime::{DockerRuntime, PAUSE};
@@ -74,7 +76,9 @@ async fn create(
 ) -> Result<Option<Instance>> {
     let name = spec.tenant.container_name();
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    let place = address::fresh(&runtime.engine, &runtime.network).await?;
     let body = create_body(spec, image_user, &runtime.config, &runtime.unenforced);
+    let body = ContainerCreateBody { networking_config: Some(place), ..body };
     let call = runtime.engine.docker().create_container(Some(options), body);
     match runtime.engine.call("make the container", call).await {
         Ok(created) => match runtime.inspect(&created.id).await? {
@@ -91,6 +95,7 @@ async fn create(
             _ => Ok(None),
         },
         Err(failed) if failed.lacks_network() => Err(runtime.network_gone()),
+        Err(failed) if address::lacks_range(&failed) => Err(address::without_range(&runtime.network)),
         Err(failed) if failed.is_absent() => Err(images::missing(spec.image.as_str())),
         Err(failed) => Err(Error::from(failed).with("container", name)),
     }

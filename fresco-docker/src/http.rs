@@ -29,6 +29,13 @@ pub(crate) enum Fault {
     Broken(SocketAddr, String),
 }
 
+impl Fault {
+    /// Whether there was a connection.
+    pub(crate) const fn is_connected(&self) -> bool {
+        matches!(self, Self::Silent(..) | Self::Broken(..))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -117,7 +117,8 @@ impl Container {
             Some(Endpoint(SocketAddr::new(address, port)))
         });
         let state = self.state();
-        let endpoint = endpoint.filter(|_| state == InstanceState::Running);
+        // One that is paused holds its address, and answers nobody.
+        let endpoint = endpoint.filter(|_| self.status() == Status::RUNNING);
         let instance = Instance::new(
             InstanceId::new(self.id()),
             tenant,

@@ -4,15 +4,19 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use bollard::models::{Network as Found, NetworkCreateRequest};
-use bollard::query_parameters::ListNetworksOptionsBuilder;
+use bollard::models::{Ipam, IpamConfig, Network as Found, NetworkCreateRequest};
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use fresco_core::{Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep};
 
+use crate::address::Range;
 use crate::config::DockerConfig;
 use crate::engine::Engine;
 use crate::errors::Failed;
 
+/// The label of a network that only shows which range is free; its value is the name of the network
+/// that is being made.
+const SCOUT: &str = "fresco.scout";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 const BRIDGE: &str = "com.docker.network.bridge.name";
 /// How long to wait for another program that is making the network.
@@ -25,6 +29,8 @@ pub(crate) struct Network {
     pub(crate) name: String,
     /// The host's own address on it.
     pub(crate) gateway: IpAddr,
+    /// The addresses of its containers.
+    pub(crate) range: Range,
     /// The name of its bridge on the host.
     pub(crate) bridge: String,
 }
@@ -55,7 +61,7 @@ impl Network {
                 several => {
                     let oldest = several.first().and_then(|network| network.id.as_deref());
                     if let Some(id) = made.take_if(|id| Some(id.as_str()) != oldest) {
-                        remove(engine, &id).await?;
+                        remove_quietly(engine, &id).await?;
                     } else if Instant::now() > deadline {
                         return Err(Error::new(
                             ErrorKind::Conflict,
@@ -73,19 +79,23 @@ impl Network {
 
 /// All networks of exactly this name, oldest first.
 pub(crate) async fn find(engine: &Engine, name: &str) -> Result<Vec<Found>> {
-    let filters = HashMap::from([("name", vec![name])]);
-    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-    let call = engine.docker().list_networks(Some(options));
+    let mut found = list(engine, "name", name).await?;
     // The filter finds parts of names too.
-    let mut found = engine.call("list Docker's networks", call).await?;
     found.retain(|network| network.name.as_deref() == Some(name));
     found.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
     Ok(found)
 }
 
+async fn list(engine: &Engine, filter: &str, value: &str) -> Result<Vec<Found>, Failed> {
+    let filters = HashMap::from([(filter, vec![value])]);
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    engine.call("list Docker's networks", engine.docker().list_networks(Some(options))).await
+}
+
 /// Makes the network and gives its id.
 async fn create(engine: &Engine, config: &DockerConfig) -> Result<String, Failed> {
-    let bridge = config.bridge_name();
+    let (bridge, range) = (config.bridge_name(), free_range(engine, config).await?);
+    let subnet = range.iter().find_map(|range| range.subnet.clone());
     let request = NetworkCreateRequest {
         name: config.network.clone(),
         driver: Some("bridge".into()),
@@ -93,18 +103,52 @@ async fn create(engine: &Engine, config: &DockerConfig) -> Result<String, Failed
             (ICC.to_owned(), "false".to_owned()),
             (BRIDGE.to_owned(), bridge.clone()),
         ])),
+        ipam: Some(Ipam { config: Some(range), ..Default::default() }),
         labels: Some(config.labels.clone().into_iter().collect()),
         ..Default::default()
     };
     let call = engine.docker().create_network(request);
     let created = engine.call("make the tenants' network", call).await?;
-    tracing::info!(network = config.network, bridge, "made the tenants' network");
+    tracing::info!(network = config.network, bridge, subnet, "made the tenants' network");
     Ok(created.id)
 }
 
-async fn remove(engine: &Engine, id: &str) -> Result<()> {
+/// A range of addresses that is free on Docker's machine.
+///
+/// Docker knows which are, but takes a container's address from its caller only on a network whose
+/// range was stated when it was made. So it makes one that shows a range, and that one goes again.
+/// Whoever takes the same range in between makes the network's creation fail, which is tried again.
+async fn free_range(engine: &Engine, config: &DockerConfig) -> Result<Vec<IpamConfig>, Failed> {
+    // What somebody left who was ended in between.
+    for left in list(engine, "label", &format!("{SCOUT}={}", config.network)).await? {
+        remove_quietly(engine, left.id.as_deref().unwrap_or_default()).await?;
+    }
+    let mut labels: HashMap<_, _> = config.labels.clone().into_iter().collect();
+    labels.insert(SCOUT.to_owned(), config.network.clone());
+    let request = NetworkCreateRequest {
+        name: format!("{}-scout", config.network),
+        driver: Some("bridge".into()),
+        labels: Some(labels),
+        ..Default::default()
+    };
+    let call = engine.docker().create_network(request);
+    let scout = engine.call("ask Docker for a free range of addresses", call).await?.id;
+    let call = engine.docker().inspect_network(&scout, None::<InspectNetworkOptions>);
+    let seen = engine.call("look at a free range of addresses", call).await;
+    remove_quietly(engine, &scout).await?;
+    let range = seen?.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let stated = |range: IpamConfig| IpamConfig {
+        subnet: range.subnet,
+        gateway: range.gateway,
+        ..Default::default()
+    };
+    Ok(range.into_iter().map(stated).collect())
+}
+
+/// Removes a network; that it is gone already is no error.
+async fn remove_quietly(engine: &Engine, id: &str) -> Result<(), Failed> {
     match engine.call("remove a second network", engine.docker().remove_network(id)).await {
-        Err(failed) if !failed.is_absent() => Err(failed.into()),
+        Err(failed) if !failed.is_absent() => Err(failed),
         _ => Ok(()),
     }
 }
@@ -138,16 +182,23 @@ pub(crate) fn verify(found: &Found, config: &DockerConfig) -> Result<Network> {
             format!("br-{}", found.id.as_deref().and_then(|id| id.get(..12)).unwrap_or_default())
         }
     };
-    match gateways(found).find(IpAddr::is_ipv4) {
-        Some(gateway) => Ok(Network { name: config.network.clone(), gateway, bridge }),
+    let gateway = gateways(found).find(IpAddr::is_ipv4);
+    let range = ranges(found).find_map(|range| range.subnet.as_deref().and_then(Range::parse));
+    match gateway.zip(range) {
+        Some((gateway, range)) => {
+            Ok(Network { name: config.network.clone(), gateway, range, bridge })
+        }
         None => conflict("has no IPv4 gateway"),
     }
 }
 
+fn ranges(found: &Found) -> impl Iterator<Item = &IpamConfig> {
+    found.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten())
+}
+
 /// The host's own addresses on a network.
 pub(crate) fn gateways(found: &Found) -> impl Iterator<Item = IpAddr> + '_ {
-    let ranges = found.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
-    ranges.filter_map(|range| {
+    ranges(found).filter_map(|range| {
         let bare = |text: &str| text.split('/').next()?.parse().ok();
         range.gateway.as_deref().and_then(bare).or_else(|| {
             // Of its own first network Docker tells no gateway: it is the first address.
@@ -159,13 +210,16 @@ pub(crate) fn gateways(found: &Found) -> impl Iterator<Item = IpAddr> + '_ {
 
 #[cfg(test)]
 mod tests {
-    use bollard::models::{Ipam, IpamConfig};
     use fresco_core::PlatformId;
 
     use super::*;
 
     fn network() -> Found {
-        let range = IpamConfig { gateway: Some("172.30.0.1/16".into()), ..Default::default() };
+        let range = IpamConfig {
+            subnet: Some("172.30.0.0/16".into()),
+            gateway: Some("172.30.0.1/16".into()),
+            ..Default::default()
+        };
         Found {
             driver: Some("bridge".into()),
             options: Some(HashMap::from([(ICC.into(), "false".into())])),

@@ -19,6 +19,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
+use crate::address;
 use crate::config::DockerConfig;
 use crate::engine::{Engine, unenforced};
 use crate::instance::Container;
@@ -29,6 +30,8 @@ use crate::{ensure, http, images, logs};
 
 /// How often a state that Docker is about to reach is looked at.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+/// How many addresses a container tries before its start fails.
+const ADDRESSES: u32 = 5;
 /// How many containers are looked at side by side.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -233,16 +236,28 @@ impl DockerRuntime {
     async fn start_known(&self, id: &InstanceId) -> Result<Instance> {
         let container = self.known(id).await?;
         if !container.is_running() {
-            let call =
-                self.engine.docker().start_container(id.as_str(), None::<StartContainerOptions>);
-            self.engine.call("start the container", call).await.map_err(|failed| {
-                if failed.lacks_network() {
-                    return self.network_gone();
-                }
-                Error::from(failed).with("container", id)
-            })?;
+            self.start_container(container.id()).await?;
         }
         self.instance(&self.known(id).await?)
+    }
+
+    pub(crate) async fn start_container(&self, id: &str) -> Result<()> {
+        let mut addresses = 1;
+        loop {
+            let call = self.engine.docker().start_container(id, None::<StartContainerOptions>);
+            match self.engine.call("start the container", call).await {
+                Ok(()) => return Ok(()),
+                Err(failed) if address::is_taken(&failed) && addresses < ADDRESSES => {
+                    address::change(&self.engine, &self.network, id).await?;
+                    addresses += 1;
+                }
+                Err(failed) if failed.lacks_network() => return Err(self.network_gone()),
+                Err(failed) if address::lacks_range(&failed) => {
+                    return Err(address::without_range(&self.network));
+                }
+                Err(failed) => return Err(Error::from(failed).with("container", id)),
+            }
+        }
     }
 
     async fn probe_known(&self, id: &InstanceId, port: u16, path: &str) -> Result<Reach> {
@@ -258,6 +273,7 @@ impl DockerRuntime {
         let host = address.to_string();
         Ok(match http::head(address, &host, path, self.config.probe_timeout).await {
             Ok(answer) => Reach::Status(answer.status().as_u16()),
+            Err(fault) if fault.is_connected() => Reach::Silent(fault.to_string()),
             Err(fault) => Reach::Unreachable(fault.to_string()),
         })
     }

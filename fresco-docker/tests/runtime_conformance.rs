@@ -69,6 +69,7 @@ impl RuntimeFixture for OnDocker {
             ExampleApp::Serves => &[],
             ExampleApp::IgnoresStop => &[("IGNORE_TERM", "1")],
             ExampleApp::ExitsAtBoot => &[("EXIT_CODE", "3")],
+            ExampleApp::Hangs => &[("HANG", "1")],
             ExampleApp::Prints => &[("PRINT", "to stdout"), ("PRINT_ERR", "to stderr")],
             other => panic!("the probe app has no switch for {other:?}"),
         };

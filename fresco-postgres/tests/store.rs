@@ -105,7 +105,7 @@ async fn a_crowd_that_looks_for_room_leaves_connections_to_the_workers() {
     let store = Arc::new(PostgresStore::connect(config(&platform).connections(2)).await.unwrap());
     // Somebody looks for room, and takes his time.
     let inside = platform.server.superuser(&platform.name).await;
-    let lock = 0x6672_6573_636f_0003_i64;
+    let lock = 0x6672_6573_636f_0004_i64;
     inside.execute("SELECT pg_advisory_lock($1)", &[&lock]).await.unwrap();
     let crowd = (0..20).map(|number| {
         let store = store.clone();
@@ -130,6 +130,65 @@ async fn a_crowd_that_looks_for_room_leaves_connections_to_the_workers() {
     for created in join_all(crowd).await {
         created.unwrap().unwrap();
     }
+}
+
+/// Of a crowd that asks at the same moment, one finds that there is no room; the others are told by it
+/// without asking the database, and whoever repeats what was accepted before is told what came of it.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_crowd_before_a_full_platform_is_answered_at_once() {
+    let platform = Server::shared("16").await.platform().await;
+    let store = Arc::new(PostgresStore::connect(config(&platform)).await.unwrap());
+    let (first, known) = (TenantId::new(), spec("known"));
+    let new = |spec: &TenantSpec| {
+        let mut capacity = Capacity::unlimited();
+        capacity.reserved_memory_mb = Some(1);
+        operation(Action::Create, spec).within(capacity)
+    };
+    let plain = operation(Action::Create, &known);
+    store.create(first, &known, &plain).await.unwrap();
+    let inside = platform.server.superuser(&platform.name).await;
+    let lock = 0x6672_6573_636f_0004_i64;
+    inside.execute("SELECT pg_advisory_lock($1)", &[&lock]).await.unwrap();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let crowd = (0..20).map(|number| {
+        let (store, spec) = (store.clone(), spec(&format!("late-{number}")));
+        let new = new(&spec);
+        tokio::spawn(async move { store.create(TenantId::new(), &spec, &new).await })
+    });
+    let crowd: Vec<_> = crowd.collect();
+    let repeated = {
+        let (store, known) = (store.clone(), known.clone());
+        let new = new(&known);
+        tokio::spawn(async move { store.create(first, &known, &new).await })
+    };
+    let waits =
+        async |count| inside.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == count;
+    until("one of them waits", || waits(1)).await;
+    // The lock goes to that one, and then to somebody who keeps it: none of the others can have it.
+    let keeper = Arc::new(platform.server.superuser(&platform.name).await);
+    let kept = tokio::spawn({
+        let keeper = keeper.clone();
+        async move { keeper.execute("SELECT pg_advisory_lock($1)", &[&lock]).await }
+    });
+    until("the keeper waits behind it", || waits(2)).await;
+    inside.execute("SELECT pg_advisory_unlock($1)", &[&lock]).await.unwrap();
+    kept.await.unwrap().unwrap();
+    let crowd = tokio::time::timeout(Duration::from_secs(5), join_all(crowd)).await;
+    for created in crowd.expect("all are answered without the lock") {
+        assert_eq!(created.unwrap().unwrap_err().kind(), ErrorKind::Exhausted);
+    }
+    assert_eq!(repeated.await.unwrap().unwrap().1.id, plain.id);
+    // Whoever asks later is looked at anew.
+    keeper.execute("SELECT pg_advisory_unlock($1)", &[&lock]).await.unwrap();
+    let removed = "UPDATE fresco.tenants SET status = 'destroyed' WHERE id = $1";
+    inside.execute(removed, &[&first.as_uuid()]).await.unwrap();
+    let small = spec("small");
+    let mut roomy = Capacity::unlimited();
+    roomy.reserved_memory_mb = Some(1 << 20);
+    let new = operation(Action::Create, &small).within(roomy);
+    store.create(TenantId::new(), &small, &new).await.unwrap();
 }
 
 /// What makes a row one of a newer version, or a damaged one.

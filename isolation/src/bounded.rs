@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
 use crate::table::{Expected, Table};
 use crate::world::{Tenant, World, Wrong};
@@ -24,12 +25,15 @@ pub(crate) async fn rows(world: &dyn World, table: &mut Table) -> Result<(), Wro
         table.add(bounded, "take the server's memory", memory(world).await);
     };
     // These wait for the limit meanwhile.
-    let ((), idle, role, compute) = tokio::join!(
+    let ((), deaf, idle, role, compute) = tokio::join!(
         at_once,
+        deaf(world),
         transaction(world, idle, None),
         role_timeout(world, role),
         transaction(world, "", Some(compute))
     );
+    let attempt = "compute in a function that never looks whether it is to end (strpos)";
+    table.add(Expected::Open, attempt, deaf);
     table.add(bounded, "hold a transaction open, its timeouts lifted", idle);
     table.add(bounded, "the same, lifted for its role", role);
     table.add(bounded, "compute for ever", compute);
@@ -191,6 +195,45 @@ async fn until_ended(
             Ok(format!("that session was ended after {took:.1} s (limit {} s)", limit.as_secs()))
         }
         true => Err("the whole tenant was barred".into()),
+    }
+}
+
+/// Nobody can end such a session before it is done, so that the tenant is barred with one of them.
+async fn deaf(world: &dyn World) -> Result<String, Wrong> {
+    let tenant = world.tenant().await?;
+    let me = tenant.connect().await?;
+    let search = me.prepare("SELECT strpos(repeat('a', $1), 'b' || repeat('a', 4999))").await?;
+    let tried = Instant::now();
+    me.query_one(&search, &[&100_000_i32]).await?;
+    let each = tried.elapsed().as_secs_f64() / 100_000.0;
+    // Long enough that it is told to end, and does not.
+    let seconds = (world.limits().transaction + SOON * 3).as_secs_f64();
+    let length = (seconds / each).min(50e6) as i32;
+    let begun = Instant::now();
+    let barred = async {
+        while !world.is_barred(&tenant).await? {
+            if begun.elapsed() > world.limits().transaction + SOON * 3 {
+                return Err(Wrong::from("the tenant is not barred"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(begun.elapsed().as_secs_f32())
+    };
+    let patience = world.limits().transaction + SOON * 30;
+    let searched = async {
+        let values: [&(dyn ToSql + Sync); 1] = [&length];
+        let ended = tokio::time::timeout(patience, me.query_one(&search, &values)).await.is_ok();
+        (ended, begun.elapsed().as_secs_f32())
+    };
+    let (barred, (ended, took)) = tokio::join!(barred, searched);
+    let barred = barred?;
+    match ended && took > barred && tenant.connect().await.is_err() {
+        true => Ok(format!(
+            "the tenant was barred after {barred:.0} s, the session went on for {took:.0} s"
+        )),
+        false => {
+            Err(format!("barred after {barred:.0} s, ended after {took:.0} s: {ended}").into())
+        }
     }
 }
 

@@ -82,5 +82,31 @@ pub(crate) async fn rows(world: &dyn World, table: &mut Table) -> Result<(), Wro
         _ => Err(Wrong(format!("{telling} names tell something"))),
     };
     table.add(Expected::Bounded, "see that other tenants exist (names of roles)", observed);
+
+    // Whoever shares a database shares its catalog and its advisory locks: the price of a schema.
+    let shares = world.isolation() == Isolation::Schema;
+    let expected = if shares { Expected::Open } else { Expected::Refused };
+    they.batch_execute("SELECT pg_advisory_lock(7100)").await?;
+    for (attempt, sql) in [
+        (
+            "see the names of other tenants' tables (pg_class)",
+            "SELECT count(*) FROM pg_class
+             WHERE relname = 'private' AND relnamespace <> current_schema()::regnamespace",
+        ),
+        (
+            "stand in the way of another tenant's advisory locks",
+            "SELECT count(*) FROM (SELECT pg_try_advisory_lock(7100) AS free) l WHERE NOT free",
+        ),
+    ] {
+        let seen: i64 = me.query_one(sql, &[]).await?.get(0);
+        let observed = match (seen, shares) {
+            (0, false) => Ok("nothing is shown".into()),
+            (1.., true) => {
+                Ok("in the database that tenants share; TENANT_ISOLATION=database ends it".into())
+            }
+            _ => Err(Wrong(format!("{seen} shown"))),
+        };
+        table.add(expected, attempt, observed);
+    }
     Ok(())
 }

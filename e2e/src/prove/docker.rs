@@ -126,7 +126,6 @@ pub(crate) async fn others(place: &Place) -> Result<Vec<String>, Wrong> {
     ])
     .await?;
     let mut all: Vec<_> = text.lines().map(str::to_owned).collect();
-
     all.sort();
     Ok(all)
 }

@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the server's log says of a proof.
 const PROVED: &str = "proved that tenants are kept apart";
 
-pub(crate) fn restarted_in_the_middle() {
-    inside("docker::restarted_in_the_middle", async |folder| {
+pub(crate) fn long_restarted_in_the_middle() {
+    inside("docker::long_restarted_in_the_middle", async |folder| {
         let mut place = Place::new(&folder).await;
         place.round(&[Way::InOrder], false).await;
         place.round(&[Way::Killed], false).await;
@@ -39,8 +39,8 @@ pub(crate) fn restarted_in_the_middle() {
     });
 }
 
-pub(crate) fn restarted_as_the_server_is_killed() {
-    inside("docker::restarted_as_the_server_is_killed", async |folder| {
+pub(crate) fn long_restarted_as_the_server_is_killed() {
+    inside("docker::long_restarted_as_the_server_is_killed", async |folder| {
         let mut place = Place::new(&folder).await;
         place.round(&[Way::Killed], true).await;
         place.round(&[Way::InOrder], true).await;
@@ -193,10 +193,7 @@ impl Place {
     async fn settled(&self, expected: &BTreeMap<String, u64>) {
         let deadline = Instant::now() + PATIENCE;
         let until = async |what: &str| {
-            if Instant::now() >= deadline {
-                self.tell().await;
-                panic!("in vain: {what}");
-            }
+            assert!(Instant::now() < deadline, "in vain: {what}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         for (subdomain, visits) in expected {
@@ -235,19 +232,6 @@ impl Place {
         }
     }
 
-    /// What tenants, their roles and PostgreSQL say, when the test fails.
-    async fn tell(&self) {
-        let script = "for id in $(docker ps -aq); do
-            docker inspect -f '{{.Name}} {{.State.Status}} {{json .Config.Labels}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' $id
-            docker logs --tail 20 $id
-        done";
-        let script = format!("exec 2>&1; {script}");
-        let told = std::process::Command::new("sh").args(["-c", &script]).output().expect("sh");
-        println!("{}", String::from_utf8_lossy(&told.stdout));
-        let sql = "SELECT concat_ws(' ', rolname, rolcanlogin, rolconnlimit, shobj_description(oid, 'pg_authid')) FROM pg_roles WHERE rolname LIKE 'tenant%'";
-        println!("{:#?}", self.stack.superuser(sql).await);
-    }
-
     async fn end(mut self) {
         no_probes_left(&self.stack, self.service.database()).await;
         let server = self.server.take().expect("it runs");
@@ -280,10 +264,26 @@ impl Log {
     }
 }
 
+/// Who has which address, by Docker's word and by the kernel's, and what each container wrote last.
+const TELL: &str = "exec 2>&1
+    for id in $(docker ps -aq); do
+        docker inspect -f '{{.Name}} {{.State.Status}} {{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}}{{end}}' $id
+        docker logs --tail 10 $id
+    done
+    ip neigh
+    for pid in $(ls /proc | grep -E '^[0-9]+$'); do
+        echo $(readlink /proc/$pid/ns/net) $(cat /proc/$pid/comm) $(nsenter -t $pid -n ip -4 -o addr show eth0 2>/dev/null | awk '{print $4}')
+    done | sort | uniq -c";
+
 impl Drop for Log {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("The server's log:\n{}", self.text());
+            let told = std::process::Command::new("sh").args(["-c", TELL]).output();
+            println!(
+                "{}",
+                String::from_utf8_lossy(&told.map(|told| told.stdout).unwrap_or_default())
+            );
         }
     }
 }

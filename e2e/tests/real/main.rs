@@ -112,6 +112,9 @@ fn main() {
         crash::killed_in_each_step_of_destroy,
         repair::container_removed_by_hand,
         repair::container_killed_by_hand,
+        repair::container_cut_off_by_hand,
+        repair::container_without_a_way_to_it,
+        repair::password_and_rights_changed,
         repair::app_that_ends_again_and_again_is_in_error,
         repair::too_little_memory_is_named,
         repair::limits_changed_by_hand,
@@ -130,8 +133,8 @@ fn main() {
         matrix::long_every_case,
     ];
     trials.extend(trials_apart![
-        docker::restarted_in_the_middle,
-        docker::restarted_as_the_server_is_killed,
+        docker::long_restarted_in_the_middle,
+        docker::long_restarted_as_the_server_is_killed,
     ]);
     let conclusion = libtest_mimic::run(&arguments, trials);
     let bench = Arc::into_inner(bench).expect("all tests have ended");

@@ -40,6 +40,49 @@ async fn by_hand(stack: &Stack, command: &[&str]) {
     workers.shutdown().await;
 }
 
+/// Paused, and taken off its network: it runs, and nobody reaches it.
+pub(crate) async fn container_cut_off_by_hand(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    docker(&["pause"], &container(&scene.tenant));
+    let mended = scene.is_mended().await;
+    docker(&["network", "disconnect", stack.network()], &container(&mended));
+    scene.is_mended().await;
+    scene.end().await;
+}
+
+/// It runs, on its network, and no way leads to it: an address that something else holds looks the same.
+pub(crate) async fn container_without_a_way_to_it(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    let process = docker(&["inspect", "--format", "{{.State.Pid}}"], &container(&scene.tenant));
+    let mut down = Command::new("nsenter");
+    down.args(["-t", &process, "-n", "ip", "link", "set", "eth0", "down"]);
+    assert!(down.status().expect("nsenter of util-linux").success());
+    scene.is_mended_by(Action::Restart).await;
+    scene.end().await;
+}
+
+/// What the app can do to itself, and what somebody can do to it: its password is another, and its rights
+/// are gone.
+pub(crate) async fn password_and_rights_changed(stack: &Stack) {
+    let scene = Scene::new(stack, None, &[]).await;
+    let (role, name) = (scene.tenant.id.role_name(), scene.tenant.id.database_name());
+    for sql in [
+        format!("ALTER ROLE {role} PASSWORD 'its own'"),
+        format!("REVOKE ALL ON SCHEMA public FROM {role}"),
+    ] {
+        stack.superuser_in(&name, &sql).await;
+        docker(&["kill"], &container(&scene.now().await));
+        let first = scene.repair().await;
+        assert_eq!(first.status, OperationStatus::Failed, "{sql}: {first:#?}");
+        scene.is_mended().await;
+        // A person's wish begins the count anew.
+        let user = Actor::User("alice".into());
+        let restart = scene.world.orchestrator.restart_tenant(scene.tenant.id, user).await.unwrap();
+        scene.world.success(&restart).await;
+    }
+    scene.end().await;
+}
+
 /// Two tenants, and two servers that compare when they are told to: the first one works.
 struct Scene {
     world: World,
@@ -68,14 +111,18 @@ impl Scene {
 
     /// Both servers compare until one repair comes of it, and it has ended.
     async fn repair(&self) -> Operation {
+        self.repair_by(Action::Start).await
+    }
+
+    async fn repair_by(&self, action: Action) -> Operation {
         let wait = async {
             loop {
                 let (own, other) =
                     tokio::join!(self.world.orchestrator.reconcile(), self.other.reconcile());
                 let mut repairs = own.unwrap().repairs;
                 repairs.extend(other.unwrap().repairs);
-                if let [(id, action)] = *repairs {
-                    assert_eq!((id, action), (self.tenant.id, Action::Start));
+                if let [repair] = *repairs {
+                    assert_eq!(repair, (self.tenant.id, action));
                     return;
                 }
                 assert_eq!(repairs, []);
@@ -84,14 +131,18 @@ impl Scene {
         };
         tokio::time::timeout(Duration::from_secs(180), wait).await.expect("a repair");
         let operation = newest(&self.world, self.tenant.id).await;
-        assert_eq!((operation.action, &operation.actor), (Action::Start, &Actor::System));
+        assert_eq!((operation.action, &operation.actor), (action, &Actor::System));
         let tenant = self.now().await;
         self.world.ended(&Accepted { tenant, operation }).await
     }
 
     /// One repair mends it, its data is there, and nothing is left to do.
     async fn is_mended(&self) -> Tenant {
-        let repair = self.repair().await;
+        self.is_mended_by(Action::Start).await
+    }
+
+    async fn is_mended_by(&self, action: Action) -> Tenant {
+        let repair = self.repair_by(action).await;
         assert_eq!(repair.status, OperationStatus::Success, "{repair:#?}");
         let nothing = Reconciliation::default();
         assert_eq!(self.world.orchestrator.reconcile().await.unwrap(), nothing);

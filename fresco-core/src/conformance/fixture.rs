@@ -36,6 +36,8 @@ pub enum ExampleApp {
     IgnoresStop,
     /// Ends by itself at its start, with exit code 3.
     ExitsAtBoot,
+    /// Takes connections on [`AppProfile::port`] and never answers, until it is asked to end.
+    Hangs,
     /// Writes the line `to stdout` to its standard output and the line `to stderr` to its standard
     /// error at its start, and then serves. Other lines may be among them.
     Prints,

@@ -65,7 +65,8 @@ macro_rules! __runtime_cases {
             logs_outlive_a_stop
             logs_refuse_an_unknown_one
             probe_gives_the_status
-            probe_of_a_silent_one_is_unreachable
+            probe_of_one_that_hangs_is_silent
+            probe_of_one_that_does_not_listen_is_unreachable
             probe_refuses_an_unknown_one
             health_names_the_runtime
         }

@@ -14,6 +14,7 @@ use crate::runtime::LogStream;
 pub struct MemoryApp {
     pub(super) end: Option<End>,
     pub(super) listens: bool,
+    pub(super) hangs: bool,
     pub(super) boot_time: Duration,
     pub(super) needs_public: bool,
     pub(super) ignores_stop: bool,
@@ -34,6 +35,7 @@ impl MemoryApp {
         Self {
             end: None,
             listens: true,
+            hangs: false,
             boot_time: Duration::ZERO,
             needs_public: false,
             ignores_stop: false,
@@ -52,6 +54,12 @@ impl MemoryApp {
     #[must_use]
     pub fn never_ready() -> Self {
         Self { listens: false, ..Self::healthy() }
+    }
+
+    /// An app that takes connections and never answers.
+    #[must_use]
+    pub fn hangs() -> Self {
+        Self { hangs: true, ..Self::healthy() }
     }
 
     /// An app that listens, and logs in to its database, this long after its start.

@@ -16,7 +16,7 @@ use crate::environment::EnvName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CredentialId, Generation, ImageId, InstanceId, PlatformId, TenantId};
 use crate::instance::{Endpoint, Instance, InstanceState, Revision};
-use crate::runtime::{LogLine, LogStream, RuntimeEvent, RuntimeEventKind};
+use crate::runtime::{LogLine, LogStream, Reach, RuntimeEvent, RuntimeEventKind};
 use crate::tenant::Limits;
 
 /// Events that a slow listener may lag behind.
@@ -62,6 +62,12 @@ pub(super) struct Container {
     booted: bool,
     sessions: Vec<SessionId>,
     address: SocketAddr,
+    /// Whether it was paused, or taken off its network.
+    pub(super) cut_off: bool,
+    /// Whether its app stopped to listen, until it is started again.
+    pub(super) deaf: bool,
+    /// Whether its app is too busy to answer, until it is started again.
+    pub(super) busy: bool,
     pub(super) log: Vec<LogLine>,
 }
 
@@ -113,6 +119,9 @@ impl Engine {
             started_at: None,
             booted: false,
             sessions: Vec::new(),
+            cut_off: false,
+            deaf: false,
+            busy: false,
             log: Vec::new(),
         });
         Ok(id)
@@ -136,6 +145,7 @@ impl Engine {
         container.state = InstanceState::Running;
         container.started_at = Some(now);
         container.booted = false;
+        (container.deaf, container.busy) = (false, false);
         for (stream, text) in container.app.lines.clone() {
             container.print(now, stream, text);
         }
@@ -222,12 +232,17 @@ impl Container {
         self.state == InstanceState::Running
     }
 
-    /// The status that the app answers with; `None` while it does not listen there.
-    pub(super) fn answer(&self, port: u16, path: &str) -> Option<u16> {
-        let listens = self.is_running() && self.booted && self.app.listens;
-        let answers = listens && port == self.profile.port;
+    /// What a try to reach the app leads to.
+    pub(super) fn reach(&self, port: u16, path: &str) -> Reach {
+        let up = self.is_running() && !self.cut_off && !self.deaf && self.booted;
+        if !up || !self.app.listens || port != self.profile.port {
+            return Reach::Unreachable(format!("nobody listens on port {port} of the container"));
+        }
+        if self.app.hangs || self.busy {
+            return Reach::Silent("it took the connection and gave no answer".to_owned());
+        }
         let known = path == self.profile.health_path;
-        answers.then_some(if known { self.profile.health_status } else { 404 })
+        Reach::Status(if known { self.profile.health_status } else { 404 })
     }
 
     /// The container as the port tells of it; `None` without marks.
@@ -242,7 +257,8 @@ impl Container {
             revision,
             self.image.clone(),
         );
-        let endpoint = self.is_running().then_some(Endpoint(self.address));
+        let reachable = self.is_running() && !self.cut_off;
+        let endpoint = reachable.then_some(Endpoint(self.address));
         Some(made.with_state(self.state.clone(), endpoint).with_limits(self.limits))
     }
 

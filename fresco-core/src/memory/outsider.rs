@@ -99,6 +99,33 @@ impl Outsider {
         }
     }
 
+    /// Pauses the tenant's containers, or takes them off their network.
+    pub fn cut_off(&self, tenant: TenantId) {
+        let mut state = self.world.state();
+        let containers = state.engine.containers.iter_mut();
+        containers.filter(|container| container.is_of_tenant(tenant)).for_each(|container| {
+            container.cut_off = true;
+        });
+    }
+
+    /// Makes the tenant's app take no connection any more, until it is started again.
+    pub fn deafen(&self, tenant: TenantId) {
+        let mut state = self.world.state();
+        let containers = state.engine.containers.iter_mut();
+        containers.filter(|container| container.is_of_tenant(tenant)).for_each(|container| {
+            container.deaf = true;
+        });
+    }
+
+    /// Makes the tenant's app too busy to answer who connects to it, until it is started again.
+    pub fn make_busy(&self, tenant: TenantId) {
+        let mut state = self.world.state();
+        let containers = state.engine.containers.iter_mut();
+        containers.filter(|container| container.is_of_tenant(tenant)).for_each(|container| {
+            container.busy = true;
+        });
+    }
+
     /// Takes away what keeps tenants' containers apart.
     pub fn take_isolation_away(&self) {
         self.world.state().engine.isolated = false;
@@ -165,6 +192,13 @@ impl Outsider {
         let mut state = self.world.state();
         state.server.close_all_of(tenant);
         state.server.roles.remove(&tenant);
+    }
+
+    /// Changes the password of the tenant's role, as its app can do itself. Its sessions stay.
+    pub fn change_password(&self, tenant: TenantId) {
+        if let Some(role) = self.world.state().server.roles.get_mut(&tenant) {
+            role.password = Some("its own".to_owned().into());
+        }
     }
 
     /// Drops the tenant's schema or database.

@@ -11,6 +11,7 @@ use crate::health::Health;
 use crate::ids::TenantId;
 use crate::instance::Endpoint;
 use crate::router::{Route, RouteEntry, RoutePlan, RouteState, Router};
+use crate::runtime::Reach;
 use crate::subdomain::Hostname;
 
 /// The host names that lead to a container, with a blank between them.
@@ -52,7 +53,7 @@ fn hosts(container: &Container) -> Vec<Hostname> {
 }
 
 fn state(container: &Container, route: &Route) -> RouteState {
-    let Some(status) = container.answer(route.port, &route.probe_path) else {
+    let Reach::Status(status) = container.reach(route.port, &route.probe_path) else {
         return RouteState::Pending("the app does not answer the proxy yet (502)".into());
     };
     // The mark of the proxy: it tells which route an answer came by.

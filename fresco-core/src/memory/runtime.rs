@@ -224,10 +224,7 @@ impl ContainerRuntime for MemoryRuntime {
 
     async fn probe(&self, instance: &InstanceId, port: u16, path: &str) -> Result<Reach> {
         let state = self.world.state();
-        Ok(match self.ours(&state, instance)?.answer(port, path) {
-            Some(status) => Reach::Status(status),
-            None => Reach::Unreachable(format!("nobody listens on port {port} of the container")),
-        })
+        Ok(self.ours(&state, instance)?.reach(port, path))
     }
 
     async fn health(&self) -> Result<Health> {

@@ -56,7 +56,7 @@ pub(super) async fn ready(run: &mut Run<'_>) -> Result<Detail> {
                     app.health_path, app.health_status
                 )
             }
-            (_, Reach::Unreachable(why)) => why,
+            (_, Reach::Silent(why) | Reach::Unreachable(why)) => why,
         };
         if Instant::now() >= end {
             let message = format!(

@@ -6,11 +6,11 @@ use crate::database::DatabaseEntry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fit::{self, Misfit};
 use crate::instance::Instance;
-use crate::operation::Actor;
+use crate::operation::{Actor, OperationStatus};
 use crate::repairs::{self, Repairs};
 use crate::run::{Detail, Run};
 use crate::stage::Intent;
-use crate::step::Action;
+use crate::step::{Action, Step};
 
 /// The database's time is taken once: the app's session must be newer than the first try to start
 /// it, and a repeated try finds it running. One that runs on is not started, so that any session of
@@ -36,12 +36,15 @@ pub(super) async fn perform(run: &mut Run<'_>) -> Result<Detail> {
     run.stage.instance.clone_from(&run.tenant.container);
     check_patience(run, &there).await?;
     if there.needs_another(run) {
-        if there.database.as_ref().is_some_and(|entry| entry.storage.is_some() && !entry.role) {
+        let without_role = |entry: &DatabaseEntry| entry.storage.is_some() && !entry.role;
+        if there.failed_before || there.database.as_ref().is_some_and(without_role) {
             build::database(run).await?;
         }
         build::container(run).await?;
         let why = match there.misfit {
+            _ if there.failed_before => "it did not come up as it was",
             Some(Misfit::LockedOut) => "it could not log in to its database",
+            Some(Misfit::CutOff) => "it was paused or off its network",
             Some(Misfit::Limits) => "its limits had been changed",
             _ => "its container was gone",
         };
@@ -54,7 +57,12 @@ pub(super) async fn perform(run: &mut Run<'_>) -> Result<Detail> {
     if let Some(resize) = resize {
         call("runtime.resize", deadline, resize.resize(&own.id, &limits)).await?;
     }
-    call("runtime.start", deadline, run.backends.runtime.start(&own.id)).await?;
+    let started = call("runtime.start", deadline, run.backends.runtime.start(&own.id)).await?;
+    if started.is_running() && started.endpoint.is_none() {
+        // It was taken off its network while it ran, and a start does not put it back.
+        build::container(run).await?;
+        return Ok(Some("it could not be reached; made anew".into()));
+    }
     Ok(resize.map(|_| "its limits had been changed; set again".into()))
 }
 
@@ -63,6 +71,8 @@ struct Sight {
     own: Option<Instance>,
     database: Option<DatabaseEntry>,
     misfit: Option<Misfit>,
+    /// Whether it was started as it is before, and did not come up.
+    failed_before: bool,
 }
 
 async fn look(run: &Run<'_>) -> Result<Sight> {
@@ -71,16 +81,35 @@ async fn look(run: &Run<'_>) -> Result<Sight> {
     let own = instances.find(|instance| container.is_some_and(|own| own.id == instance.id));
     let database = run.database_entry().await?;
     let misfit = fit::misfit(own.as_ref(), &run.target().spec.limits, database.as_ref());
-    Ok(Sight { own, database, misfit })
+    let down = matches!(misfit, Some(Misfit::Down(_)));
+    let failed_before = down && failed_before(run).await?;
+    Ok(Sight { own, database, misfit, failed_before })
+}
+
+/// Whether the operation before this one started the same container in vain. What nobody can see from
+/// outside may be wrong with it, such as a password that the app itself has changed: new credentials,
+/// and rights granted anew, mend that.
+async fn failed_before(run: &Run<'_>) -> Result<bool> {
+    let this = &run.lease.operation;
+    let history = run.backends.store.operations(this.tenant, 2);
+    let history = call("store.operations", run.settings.call_deadline, history).await?;
+    let last = history.iter().find(|operation| operation.id != this.id);
+    Ok(last.is_some_and(|last| {
+        let at = last.error.as_ref().and_then(|error| error.step);
+        matches!(last.action, Action::Start | Action::Restart)
+            && last.status == OperationStatus::Failed
+            && at == Some(Step::Ready)
+    }))
 }
 
 impl Sight {
     /// Whether only another container mends it.
     fn needs_another(&self, run: &Run<'_>) -> bool {
         match self.misfit {
-            Some(Misfit::Gone | Misfit::LockedOut) => true,
+            Some(Misfit::Gone | Misfit::LockedOut | Misfit::CutOff) => true,
             Some(Misfit::Limits) => run.backends.runtime_resize.is_none(),
-            Some(Misfit::Down(_)) | None => false,
+            Some(Misfit::Down(_)) => self.failed_before,
+            None => false,
         }
     }
 }

@@ -40,6 +40,7 @@ impl MemoryFixture {
         world.image(image(ExampleApp::Serves), MemoryApp::healthy());
         world.image(image(ExampleApp::IgnoresStop), MemoryApp::healthy().ignoring_stop());
         world.image(image(ExampleApp::ExitsAtBoot), MemoryApp::exits(3, ["no"]));
+        world.image(image(ExampleApp::Hangs), MemoryApp::hangs());
         world.image(image(ExampleApp::Prints), prints);
         // For the router's cases.
         world.image(silent_image(), MemoryApp::never_ready());
@@ -47,6 +48,7 @@ impl MemoryFixture {
             ExampleApp::Serves,
             ExampleApp::IgnoresStop,
             ExampleApp::ExitsAtBoot,
+            ExampleApp::Hangs,
             ExampleApp::Prints,
         ] {
             let source = ImageSource::Named(image(example));

@@ -250,3 +250,55 @@ async fn an_operation_that_began_while_credentials_were_compared_is_not_repaired
     assert_eq!(newest.action, Action::Restart, "nothing was asked for since");
     scene.assert_runs(id).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_runs_and_cannot_be_reached_is_made_anew() {
+    let scene = Scene::resizable().await;
+    let (id, beside) = (scene.active("my-study").await, scene.active("beside").await);
+    scene.world.put(id, "answer", "42").unwrap();
+    let untouched = scene.seen(beside).await;
+    // Twice: the second time is no other than the first.
+    for _ in 0..2 {
+        let own = scene.own(id).await;
+        scene.world.outsider().cut_off(id);
+        scene.is_mended(id).await;
+        assert_ne!(scene.own(id).await, own, "another container");
+        scene.calm().await;
+    }
+    assert_eq!(scene.seen(beside).await, untouched);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_restarts_one_that_cannot_be_reached_mends_it() {
+    let scene = Scene::resizable().await;
+    let id = scene.active("my-study").await;
+    scene.world.put(id, "answer", "42").unwrap();
+    scene.world.outsider().cut_off(id);
+    let accepted = scene.orchestrator.restart_tenant(id, user()).await.unwrap();
+    ends_well(&scene.orchestrator, accepted.operation.id).await;
+    scene.assert_runs(id).await;
+    assert_eq!(scene.reconcile().await, Reconciliation::default());
+    assert_eq!(scene.world.data(id).unwrap()["answer"], "42", "its data");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_changed_its_own_password_gets_another() {
+    let scene = Scene::resizable().await;
+    let (id, beside) = (scene.active("my-study").await, scene.active("beside").await);
+    scene.world.put(id, "answer", "42").unwrap();
+    let untouched = scene.seen(beside).await;
+    for _ in 0..2 {
+        // It holds its session, so nobody sees it until it ends.
+        scene.world.outsider().change_password(id);
+        assert_eq!(scene.reconcile().await, Reconciliation::default());
+        scene.world.outsider().crash(id, 1);
+        assert_eq!(scene.reconcile().await.repairs, [(id, Action::Start)]);
+        let repair = scene.orchestrator.operations(id, 1).await.unwrap().remove(0);
+        let repair = scene.orchestrator.wait(repair.id).await.unwrap();
+        assert_eq!(repair.status, OperationStatus::Failed, "it can't log in");
+        scene.calm().await;
+        scene.is_mended(id).await;
+        scene.calm().await;
+    }
+    assert_eq!(scene.seen(beside).await, untouched);
+}

@@ -5,6 +5,7 @@ mod crashes;
 mod drift;
 mod events;
 mod scene;
+mod unreached;
 
 use std::sync::atomic::Ordering;
 

@@ -8,7 +8,7 @@ use bollard::body_full;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-    ListImagesOptionsBuilder, RemoveImageOptionsBuilder, StartContainerOptions,
+    ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
 };
 use chrono::{TimeDelta, Utc};
 use fresco_core::{Error, ErrorKind, LogQuery, Result};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::firewall::Firewall;
 use super::prober::{MARK, Task, VARIABLE};
 use super::program::PackedProgram;
+use crate::address;
 use crate::logs;
 use crate::runtime::{DockerRuntime, PAUSE};
 
@@ -89,6 +90,7 @@ impl<'a> Kit<'a> {
             entrypoint: Some(self.command.clone()),
             user: Some("65534:65534".into()),
             env: Some(vec![format!("{VARIABLE}={task}")]),
+            networking_config: Some(address::fresh(engine, &runtime.network).await?),
             labels: Some(labels),
             host_config: Some(HostConfig {
                 network_mode: Some(runtime.network.name.clone()),
@@ -108,8 +110,7 @@ impl<'a> Kit<'a> {
         let call = engine.docker().create_container(None::<CreateContainerOptions>, body);
         let id = engine.call("make the probe's container", call).await?.id;
         self.members.lock().await.push(id.clone());
-        let call = engine.docker().start_container(&id, None::<StartContainerOptions>);
-        engine.call("start the probe's container", call).await?;
+        runtime.start_container(&id).await?;
         let found = runtime.inspect(&id).await?;
         let addresses = found.map(|found| found.addresses(&runtime.network.name));
         Ok(Member { id, addresses: addresses.unwrap_or_default() })

@@ -200,6 +200,6 @@ pub async fn in_a_corner(test: impl AsyncFnOnce(&Corner)) {
 pub async fn ask(corner: &Corner, instance: &Instance, path: &str) -> u16 {
     match corner.runtime.probe(&instance.id, 3000, path).await.unwrap() {
         Reach::Status(status) => status,
-        Reach::Unreachable(why) => panic!("{path}: {why}"),
+        Reach::Silent(why) | Reach::Unreachable(why) => panic!("{path}: {why}"),
     }
 }

@@ -1,6 +1,8 @@
 //! Accepting tenants and operations.
 
-use deadpool_postgres::{Pool, Transaction};
+use std::time::Instant;
+
+use deadpool_postgres::{GenericClient, Pool, Transaction};
 use fresco_core::{
     Action, Change, Error, ErrorKind, Failure, Generation, NewOperation, Operation, Result, Stage,
     Target, Tenant, TenantId, TenantSpec, TenantState, TenantStatus,
@@ -13,18 +15,38 @@ use crate::errors::{Mapped, from_driver, violates};
 use crate::server::take;
 
 /// The lock of those who look for room: "fresco" and a number of its own.
-const ADMISSION: i64 = 0x6672_6573_636f_0003;
+const ADMISSION: i64 = 0x6672_6573_636f_0004;
 
+/// Who took all the room when somebody was refused.
+#[derive(Debug)]
+pub(super) struct Full {
+    seen: Instant,
+    tenants: Vec<Tenant>,
+}
+
+/// `asked` is when the request came, `full` the last refusal on this server: one that was found since the
+/// request came holds for it, too. So a crowd before a full platform is answered at once.
 pub(super) async fn create(
     pool: &Pool,
     id: TenantId,
     spec: &TenantSpec,
     new: &NewOperation,
+    asked: Instant,
+    full: &mut Option<Full>,
 ) -> Result<(Tenant, Operation)> {
     let mut client = take(pool).await?;
+    if let Some(known) = full.as_ref().filter(|known| known.seen >= asked && new.needs_room())
+        && let Err(refusal) = new.capacity.admit(id, spec, &known.tenants)
+    {
+        return first(&client, id).await?.ok_or(refusal);
+    }
     let transaction = client.transaction().await.mapped()?;
     if new.needs_room() && first(&transaction, id).await?.is_none() {
-        make_room(&transaction, id, spec, new).await?;
+        let (seen, tenants) = (Instant::now(), occupants(&transaction).await?);
+        if let Err(refusal) = new.capacity.admit(id, spec, &tenants) {
+            *full = Some(Full { seen, tenants });
+            return Err(refusal);
+        }
     }
     let now = now(&transaction).await?;
     let state = TenantState::pending();
@@ -73,16 +95,11 @@ pub(super) async fn create(
     Ok((tenant, operation))
 }
 
-/// Waits for its turn, and checks that there is room. Until the transaction's end nobody else is
-/// let in: what is written by then counts for the next.
+/// Waits for its turn, and tells who takes room. Until the transaction's end nobody else is let in:
+/// what is written by then counts for the next.
 ///
 /// Whoever comes here holds at most its own tenant's row, which nobody who waits here needs.
-async fn make_room(
-    transaction: &Transaction<'_>,
-    id: TenantId,
-    spec: &TenantSpec,
-    new: &NewOperation,
-) -> Result<()> {
+async fn occupants(transaction: &Transaction<'_>) -> Result<Vec<Tenant>> {
     let lock = "SELECT pg_advisory_xact_lock($1)";
     transaction.execute(lock, &[&ADMISSION]).await.mapped()?;
     let sql = format!("SELECT {TENANT} FROM fresco.tenants t WHERE t.status <> 'destroyed'");
@@ -94,17 +111,17 @@ async fn make_room(
             Err(error) => left_out(&error),
         }
     }
-    new.capacity.admit(id, spec, &tenants)
+    Ok(tenants)
 }
 
 /// The tenant and its first operation, if it is there.
-async fn first(transaction: &Transaction<'_>, id: TenantId) -> Result<Option<(Tenant, Operation)>> {
+async fn first(client: &impl GenericClient, id: TenantId) -> Result<Option<(Tenant, Operation)>> {
     let sql = format!(
         "SELECT {TENANT}, o.data FROM fresco.tenants t
          JOIN fresco.operations o ON o.tenant = t.id
          WHERE t.id = $1 ORDER BY o.created_at, o.id LIMIT 1"
     );
-    match transaction.query_opt(&sql, &[&id.as_uuid()]).await.mapped()? {
+    match client.query_opt(&sql, &[&id.as_uuid()]).await.mapped()? {
         Some(row) => Ok(Some((rows::tenant(&row)?, rows::operation(&row, 5)?))),
         None => Ok(None),
     }
@@ -154,7 +171,8 @@ pub(super) async fn request(
         .with("tenant", id));
     }
     if new.needs_room() {
-        make_room(&transaction, id, &new.target.spec, new).await?;
+        let tenants = occupants(&transaction).await?;
+        new.capacity.admit(id, &new.target.spec, &tenants)?;
     }
     let previous = (new.action == Action::Update)
         .then(|| Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() });

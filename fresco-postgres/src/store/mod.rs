@@ -19,7 +19,7 @@ use fresco_core::{
     WorkerId,
 };
 use futures_util::stream::BoxStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use config::PostgresStoreConfig;
@@ -44,14 +44,14 @@ pub struct PostgresStore {
     pool: Pool,
     listener: Listener,
     timeout: Duration,
-    /// Whose turn it is to look for room.
-    room: Mutex<()>,
+    /// Whose turn it is to look for room, and what the last one saw who found none.
+    room: Mutex<Option<accept::Full>>,
 }
 
 impl PostgresStore {
     /// A turn to look for room. In the database all who look wait for one lock: without turns here, a
     /// crowd of them would hold every connection meanwhile, and the workers would have none.
-    async fn turn(&self, operation: &NewOperation) -> Option<MutexGuard<'_, ()>> {
+    async fn turn(&self, operation: &NewOperation) -> Option<MutexGuard<'_, Option<accept::Full>>> {
         if operation.needs_room() { Some(self.room.lock().await) } else { None }
     }
 
@@ -75,7 +75,8 @@ impl PostgresStore {
         let server = Server::parse(&config.url, "fresco-store", limits)?;
         let pool = server.pool(config.connections)?;
         let listener = Listener::new(server.clone());
-        let store = Self { server, pool, listener, timeout: config.timeout, room: Mutex::new(()) };
+        let store =
+            Self { server, pool, listener, timeout: config.timeout, room: Mutex::default() };
         store.platform().await?;
         Ok(store)
     }
@@ -116,8 +117,10 @@ impl Store for PostgresStore {
         spec: &TenantSpec,
         operation: &NewOperation,
     ) -> Result<(Tenant, Operation)> {
-        let _turn = self.turn(operation).await;
-        call!(self, "create", accept::create(&self.pool, tenant, spec, operation))
+        let asked = Instant::now();
+        let (mut turn, mut nothing) = (self.turn(operation).await, None);
+        let full = turn.as_deref_mut().unwrap_or(&mut nothing);
+        call!(self, "create", accept::create(&self.pool, tenant, spec, operation, asked, full))
     }
 
     async fn request(

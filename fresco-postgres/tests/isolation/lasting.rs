@@ -116,10 +116,10 @@ macro_rules! lasting {
 }
 
 lasting! {
-    postgres_15_schema "15" Schema
-    postgres_15_database "15" Database
+    long_postgres_15_schema "15" Schema
+    long_postgres_15_database "15" Database
     postgres_16_schema "16" Schema
     postgres_16_database "16" Database
-    postgres_18_schema "18" Schema
-    postgres_18_database "18" Database
+    long_postgres_18_schema "18" Schema
+    long_postgres_18_database "18" Database
 }

@@ -8,8 +8,8 @@ macro_rules! on_every_server {
     ($make:ident: $($name:ident)*) => {
         mod postgres_15_schema { $make!("15" Schema $($name)*); }
         mod postgres_15_database { $make!("15" Database $($name)*); }
-        mod postgres_16_schema { $make!("16" Schema $($name)*); }
-        mod postgres_16_database { $make!("16" Database $($name)*); }
+        mod long_postgres_16_schema { $make!("16" Schema $($name)*); }
+        mod long_postgres_16_database { $make!("16" Database $($name)*); }
         mod postgres_18_schema { $make!("18" Schema $($name)*); }
         mod postgres_18_database { $make!("18" Database $($name)*); }
     };

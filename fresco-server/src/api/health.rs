@@ -15,6 +15,8 @@ use crate::platform::Platform;
 
 /// How long a part may take to answer.
 const DEADLINE: Duration = Duration::from_secs(3);
+/// An accepted operation waits for so long before that is told: a store that is restarted is back sooner.
+const STALLED: Duration = Duration::from_secs(5);
 /// However many ask, the parts are asked no more often than this: anybody may ask.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -35,6 +37,8 @@ enum PartName {
     Docker,
     TenantDatabase,
     Traefik,
+    /// That what was accepted is being worked on.
+    Work,
     /// That tenants are kept apart, as it was last proved.
     Isolation,
 }
@@ -114,9 +118,19 @@ async fn ask(platform: &Platform) -> HealthReport {
         HealthPart { name, healthy: answer.is_ok(), latency_ms }
     }))
     .await;
+    parts.push(work(platform));
     parts.extend(isolation(platform));
     let all = parts.iter().all(|part| part.healthy);
     HealthReport { status: if all { HealthStatus::Ok } else { HealthStatus::Unavailable }, parts }
+}
+
+/// A store may answer and yet refuse to give work, such as one whose table of locks is full.
+fn work(platform: &Platform) -> HealthPart {
+    let stalled = platform.orchestrator.stalled().filter(|time| *time >= STALLED);
+    if let Some(time) = stalled {
+        tracing::warn!(part = ?PartName::Work, seconds = time.as_secs(), "a part can't be used");
+    }
+    HealthPart { name: PartName::Work, healthy: stalled.is_none(), latency_ms: 0 }
 }
 
 /// Known from the last proof; nothing is asked. While it fails no new tenant is let in.

@@ -62,7 +62,7 @@ async fn each_part_is_asked() {
 
     let answer = health(&world).await;
     assert_eq!(answer.body["status"], "ok");
-    let all = ["store", "accounts", "docker", "tenantDatabase", "traefik", "isolation"];
+    let all = ["store", "accounts", "docker", "tenantDatabase", "traefik", "work", "isolation"];
     assert_eq!(healthy(&answer.body), all.map(|name| (name, true)));
     for part in answer.good()["parts"].as_array().unwrap() {
         assert!(part["latencyMs"].is_u64(), "{part}");
@@ -78,6 +78,23 @@ async fn each_part_is_asked() {
     assert!(!answer.body.to_string().contains("planned"));
 
     assert_eq!(health_of(&world, 200).await.body["status"], "ok");
+}
+
+/// A store that answers, and gives no work.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn that_nothing_is_worked_on_is_told() {
+    let memory = MemoryWorld::new();
+    let faults = (0..40).map(|nth| {
+        let lease = Call { method: "store.lease", step: None, nth };
+        (lease, Fault::FailBefore(ErrorKind::Exhausted))
+    });
+    let backends = wrap(&memory.backends(), &FaultPlan::with(faults));
+    let world = World::with(memory, backends).await;
+    let answer = health_of(&world, 503).await;
+    let bad: Vec<_> = healthy(&answer.body).into_iter().filter(|(_, healthy)| !healthy).collect();
+    assert_eq!(bad, [("work", false)]);
+    health_of(&world, 200).await;
 }
 
 #[tokio::test]

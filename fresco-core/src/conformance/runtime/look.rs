@@ -62,8 +62,25 @@ pub async fn probe_gives_the_status<F: RuntimeFixture + ?Sized>(fixture: &F) {
     answers(fixture, &instance).await;
 }
 
+/// One that takes the connection and never answers is `Silent`, which is no error.
+pub async fn probe_of_one_that_hangs_is_silent<F: RuntimeFixture + ?Sized>(fixture: &F) {
+    let (runtime, app) = (fixture.runtime(), fixture.app());
+    let id = started(fixture, ExampleApp::Hangs).await.id;
+    eventually("the app should take connections", async || {
+        let reach = done("probe", runtime.probe(&id, app.port, &app.health_path).await);
+        match reach {
+            Reach::Silent(_) => Ok(()),
+            Reach::Unreachable(why) => Err(why),
+            Reach::Status(status) => panic!("one that never answers answered with {status}"),
+        }
+    })
+    .await;
+}
+
 /// One that does not listen, or does not run, is `Unreachable`, which is no error.
-pub async fn probe_of_a_silent_one_is_unreachable<F: RuntimeFixture + ?Sized>(fixture: &F) {
+pub async fn probe_of_one_that_does_not_listen_is_unreachable<F: RuntimeFixture + ?Sized>(
+    fixture: &F,
+) {
     let (runtime, app) = (fixture.runtime(), fixture.app());
     let unreachable = async |what: &str, id: &InstanceId, port: u16| {
         let reach = done(what, soon(what, runtime.probe(id, port, &app.health_path)).await);

@@ -35,13 +35,14 @@ const LOOK: &str = r"
            coalesce(max(extract(epoch FROM clock_timestamp() - s.xact_start)) FILTER (WHERE s.writes), 0)::float8,
            coalesce(sum(h.locks), 0)::bigint, coalesce(bool_or(h.notifies), false),
            array_agg(DISTINCT d.datname::text) FILTER (WHERE d.datname IS NOT NULL),
-           coalesce(bool_or(h.excludes), false)
+           coalesce(bool_or(h.excludes), false), r.rolcanlogin,
+           (array_agg(s.pid ORDER BY s.xact_start))[1]
     FROM pg_roles r
     JOIN session s ON s.usesysid = r.oid
     LEFT JOIN held h ON h.pid = s.pid
     LEFT JOIN pg_database d ON d.oid = s.datid
     WHERE r.rolname LIKE 'tenant\_user\_%'
-    GROUP BY r.oid, r.rolname";
+    GROUP BY r.oid, r.rolname, r.rolcanlogin";
 
 /// Ends a role's sessions: those whose transaction is open for longer than this, or all.
 const END: &str = "
@@ -86,6 +87,10 @@ pub(super) struct Doing {
     pub(super) notifies: bool,
     /// Whether it keeps everybody else out of a table.
     pub(super) excludes: bool,
+    /// Whether it may log in.
+    pub(super) admitted: bool,
+    /// The process of the session with the oldest open transaction.
+    pub(super) oldest: i32,
     /// Where its sessions are.
     pub(super) databases: Vec<String>,
 }
@@ -181,6 +186,8 @@ fn doing(row: &Row) -> Result<Option<Doing>> {
         locks: u64::try_from(locks).unwrap_or(0),
         notifies: row.try_get(6).mapped()?,
         excludes: row.try_get(8).mapped()?,
+        admitted: row.try_get(9).mapped()?,
+        oldest: row.try_get(10).mapped()?,
         databases: databases.unwrap_or_default(),
     }))
 }

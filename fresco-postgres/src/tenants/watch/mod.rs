@@ -17,6 +17,7 @@ pub(super) use self::bar::lift;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem::take;
 use std::time::Duration;
 
 use fresco_core::{DatabaseExcess, DatabaseOffence, Error, Isolation, Result, TenantId};
@@ -32,6 +33,12 @@ use super::names::RoleMark;
 /// How often it is looked for who fills the queue of notifications, and the pause between.
 const LOOKS_FOR_SENDERS: u32 = 20;
 const LOOKS_PAUSE: Duration = Duration::from_millis(20);
+
+/// Who was told to end a transaction so long ago, and goes on, computes where the server never looks
+/// whether it is to end.
+const DEAF: Duration = Duration::from_secs(10);
+/// How often it is told of whom nothing ends.
+const TELL: Duration = Duration::from_secs(30);
 
 /// What a look keeps for the next one. One look at a time.
 #[derive(Default)]
@@ -49,6 +56,10 @@ struct Kept {
     databases: BTreeMap<TenantId, (i64, Instant)>,
     /// What else was in the database that holds schemas.
     rest: Option<Rest>,
+    /// Since when the process of a session has been told to end its transaction.
+    asked: BTreeMap<i32, Instant>,
+    /// When it was last told of somebody whom nothing ends.
+    told: Option<Instant>,
 }
 
 impl PostgresTenants {
@@ -79,8 +90,11 @@ impl PostgresTenants {
         // One that can't be ended must not keep the others from being ended.
         let mut trouble = None;
         let mut found = self.bar_all(eyes, kept, first, &mut trouble).await;
-        match self.old_transactions(eyes, &ours).await {
-            Ok(ended) => found.extend(ended),
+        match self.old_transactions(eyes, kept, &ours).await {
+            Ok((ended, deaf)) => {
+                found.extend(ended);
+                found.extend(self.bar_all(eyes, kept, deaf, &mut trouble).await);
+            }
             Err(error) => trouble = trouble.or(Some(error)),
         }
         let rest: Vec<_> = ours
@@ -168,18 +182,43 @@ impl PostgresTenants {
         Ok(found)
     }
 
-    /// Ends transactions that are open for too long, and nothing else.
-    async fn old_transactions(&self, eyes: &Eyes, ours: &[&Doing]) -> Result<Vec<DatabaseOffence>> {
+    /// Ends transactions that are open for too long. Whoever goes on although told to end: its tenant is
+    /// to be barred, so that no other session of it does the same. The process itself goes on until it is
+    /// done, and only somebody on its machine can end it.
+    async fn old_transactions(
+        &self,
+        eyes: &Eyes,
+        kept: &mut Kept,
+        ours: &[&Doing],
+    ) -> Result<(Vec<DatabaseOffence>, Vec<Found>)> {
         let limit = self.config.limits.transaction;
-        let mut found = Vec::new();
+        let (mut ended, mut deaf, before) = (Vec::new(), Vec::new(), take(&mut kept.asked));
         for one in ours.iter().filter(|one| one.transaction > limit.as_secs_f64()) {
+            let asked = before.get(&one.oldest).copied().unwrap_or_else(Instant::now);
+            kept.asked.insert(one.oldest, asked);
             // Below zero and beyond its range, a cast ends at the range.
-            let (measured, limit) = (one.transaction.ceil() as u64, limit.as_secs_f64());
-            if eyes.end_older(one.role, limit).await? > 0 {
-                found.push(one.found(DatabaseExcess::Transaction, measured, limit as u64).1);
+            let measured = one.transaction.ceil() as u64;
+            let offence = one.found(DatabaseExcess::Transaction, measured, limit.as_secs());
+            match asked.elapsed() > DEAF {
+                true if one.admitted => deaf.push(offence),
+                true => kept.tell(one),
+                false if eyes.end_older(one.role, limit.as_secs_f64()).await? == 0 => {}
+                // Asked before, it has been told of.
+                false if before.contains_key(&one.oldest) => {}
+                false => ended.push(offence.1),
             }
         }
-        Ok(found)
+        Ok((ended, deaf))
+    }
+}
+
+impl Kept {
+    /// Tells now and then of a process that nothing ends.
+    fn tell(&mut self, one: &Doing) {
+        if self.told.is_none_or(|at| at.elapsed() > TELL) {
+            self.told = Some(Instant::now());
+            tracing::error!(tenant = %one.tenant, process = one.oldest, "a process of PostgreSQL computes for a stopped tenant and does not end when told to; `kill -9` of it, where PostgreSQL runs, ends it and every other session");
+        }
     }
 }
 
