@@ -1,6 +1,5 @@
 //! What a tenant can do up to a limit.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -238,6 +237,7 @@ async fn search(
     length: i32,
 ) -> Result<(Duration, Option<Duration>), Wrong> {
     let me = tenant.connect().await?;
+    let pid: i32 = me.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
     let begun = Instant::now();
     let searched = async {
         let sql = "SELECT strpos(repeat('a', $1), 'b' || repeat('a', 4999))";
@@ -252,11 +252,20 @@ async fn search(
         }
         Ok::<_, Wrong>(begun.elapsed())
     };
-    let mut searched = pin!(searched);
-    tokio::select! {
-        barred = barred => Ok((searched.await, Some(barred?))),
-        took = &mut searched => Ok((took, None)),
+    let barred = tokio::select! {
+        barred = barred => barred?,
+        took = searched => return Ok((took, None)),
+    };
+    // Its container is being stopped, so that the session's end may never come to its client.
+    let superuser = world.superuser(&world.names().database).await?;
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
+    while superuser.query_one(sql, &[&pid]).await?.get::<_, i64>(0) != 0 {
+        if begun.elapsed() > world.limits().transaction + SOON * 30 {
+            return Err("the session never ends".into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Ok((begun.elapsed(), Some(barred)))
 }
 
 async fn role_timeout(world: &dyn World, sql: &str) -> Result<String, Wrong> {
