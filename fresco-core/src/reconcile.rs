@@ -174,7 +174,8 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
         }
     }
     let well = tenants.values().filter(|tenant| fault(tenant, &there).is_none());
-    let running = well.filter(|tenant| tenant.state.status == TenantStatus::Active);
+    let running = well
+        .filter(|tenant| tenant.state.status == TenantStatus::Active && should_run(tenant, &there));
     let running = running.filter_map(|tenant| Some((tenant, own(tenant, &there)?))).collect();
     let unreached = unreached::look(shop, running).await;
     for tenant in tenants.values() {
@@ -274,18 +275,19 @@ fn own<'a>(tenant: &Tenant, there: &'a Sight) -> Option<&'a Instance> {
     there.instances.iter().find(|instance| is_own(tenant, instance))
 }
 
-fn fault(tenant: &Tenant, there: &Sight) -> Option<Fault> {
+fn should_run(tenant: &Tenant, there: &Sight) -> bool {
     // A start that failed is tried again, ever more rarely: what it failed of may have passed.
     let once_ran = tenant.state.status == TenantStatus::Active
         || (tenant.state.status == TenantStatus::Error && tenant.state.first_active_at.is_some());
-    let should_run = once_ran
-        && tenant.state.desired == DesiredState::Running
-        && !there.barred.contains(&tenant.id);
+    once_ran && tenant.state.desired == DesiredState::Running && !there.barred.contains(&tenant.id)
+}
+
+fn fault(tenant: &Tenant, there: &Sight) -> Option<Fault> {
     let should_rest = tenant.state.status == TenantStatus::Stopped
         && tenant.state.desired == DesiredState::Stopped;
     tenant.state.container.as_ref()?;
     let own = own(tenant, there);
-    if should_run {
+    if should_run(tenant, there) {
         let database = there.databases.get(&tenant.id);
         return fit::misfit(own, &tenant.spec.limits, database).map(Fault::Unfit);
     }
@@ -314,6 +316,7 @@ async fn repair(
     };
     let there = look(shop, Some(tenant.id)).await?;
     let repairs = Repairs::among(&history, now);
+    let is_unreached = is_unreached && should_run(&tenant, &there);
     let unreached = is_unreached.then_some(Fault::Unreached);
     let fault = fault(&tenant, &there).or(unreached).filter(|fault| repairs.rested(fault.misfit()));
     let Some(action) = fault.map(|fault| fault.repair()) else { return Ok(None) };

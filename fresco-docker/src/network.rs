@@ -20,7 +20,7 @@ const SCOUT: &str = "fresco.scout";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 const BRIDGE: &str = "com.docker.network.bridge.name";
 /// How long to wait for another program that is making the network.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The network that the tenants' containers are on.
@@ -110,6 +110,10 @@ async fn create(engine: &Engine, config: &DockerConfig) -> Result<String, Failed
     let call = engine.docker().create_network(request);
     let created = engine.call("make the tenants' network", call).await?;
     tracing::info!(network = config.network, bridge, subnet, "made the tenants' network");
+    // What somebody left who was ended in between. Who is in between now finds the network made.
+    for left in list(engine, "label", &format!("{SCOUT}={}", config.network)).await? {
+        remove_quietly(engine, left.id.as_deref().unwrap_or_default()).await?;
+    }
     Ok(created.id)
 }
 
@@ -119,10 +123,6 @@ async fn create(engine: &Engine, config: &DockerConfig) -> Result<String, Failed
 /// range was stated when it was made. So it makes one that shows a range, and that one goes again.
 /// Whoever takes the same range in between makes the network's creation fail, which is tried again.
 async fn free_range(engine: &Engine, config: &DockerConfig) -> Result<Vec<IpamConfig>, Failed> {
-    // What somebody left who was ended in between.
-    for left in list(engine, "label", &format!("{SCOUT}={}", config.network)).await? {
-        remove_quietly(engine, left.id.as_deref().unwrap_or_default()).await?;
-    }
     let mut labels: HashMap<_, _> = config.labels.clone().into_iter().collect();
     labels.insert(SCOUT.to_owned(), config.network.clone());
     let request = NetworkCreateRequest {

@@ -13,7 +13,7 @@ use bollard::models::{
 use bollard::query_parameters::{
     CreateContainerOptions, ListNetworksOptionsBuilder, StartContainerOptions,
 };
-use common::{ask, in_a_corner};
+use common::in_a_corner;
 use fresco_core::{ContainerRuntime, ErrorKind, Instance};
 use fresco_docker::DockerRuntime;
 
@@ -66,9 +66,8 @@ async fn who_finds_its_address_taken_gets_another() {
         let start = corner.docker.start_container(&thief, None::<StartContainerOptions>);
         start.await.unwrap();
 
-        let again = corner.runtime.start(&first.id).await.unwrap();
+        let again = corner.start_serving(&first.id).await;
         assert_ne!(again.endpoint.unwrap().0.ip(), taken);
-        assert_eq!(ask(corner, &again, "/signin").await, 200);
     })
     .await;
 }

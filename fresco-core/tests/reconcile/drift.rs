@@ -201,6 +201,13 @@ async fn a_barred_tenant_is_not_let_in_again() {
     scene.world.database().inspect().await.unwrap();
     // Its role can't log in, and it runs until its stop was asked for.
     assert_eq!(scene.reconcile().await, Reconciliation::default());
+    // Nor is it restarted since nobody reaches it, beside one that is reached.
+    scene.active("beside").await;
+    scene.world.outsider().deafen(id);
+    for _ in 0..5 {
+        assert_eq!(scene.reconcile().await, Reconciliation::default());
+        tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    }
     scene.stays_barred(id).await;
 }
 

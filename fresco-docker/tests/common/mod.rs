@@ -21,7 +21,7 @@ use bollard::query_parameters::{
 use fresco_core::conformance::Fixture;
 use fresco_core::{
     AppProfile, ContainerRuntime, CredentialId, EnvName, Generation, ImageId, ImageSource,
-    Instance, InstanceSpec, Limits, PlatformId, ProgressSink, Reach, TenantId, labels,
+    Instance, InstanceId, InstanceSpec, Limits, PlatformId, ProgressSink, Reach, TenantId, labels,
 };
 use fresco_docker::{DockerConfig, DockerRuntime};
 use secrecy::SecretString;
@@ -70,8 +70,13 @@ impl Corner {
 
     /// A container that runs, and whose app answers.
     pub async fn serving(&self, spec: &InstanceSpec) -> Instance {
-        let instance = self.runtime.ensure(spec).await.unwrap();
-        let instance = self.runtime.start(&instance.id).await.unwrap();
+        let made = self.runtime.ensure(spec).await.unwrap();
+        self.start_serving(&made.id).await
+    }
+
+    /// Starts a container and waits until its app answers.
+    pub async fn start_serving(&self, id: &InstanceId) -> Instance {
+        let instance = self.runtime.start(id).await.unwrap();
         eventually("the app should answer", async || {
             let reach = self.runtime.probe(&instance.id, 3000, "/signin").await.unwrap();
             if reach == Reach::Status(200) { Ok(()) } else { Err(format!("{reach:?}")) }

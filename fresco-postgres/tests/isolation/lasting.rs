@@ -118,8 +118,8 @@ macro_rules! lasting {
 lasting! {
     long_postgres_15_schema "15" Schema
     long_postgres_15_database "15" Database
-    postgres_16_schema "16" Schema
-    postgres_16_database "16" Database
+    long_postgres_16_schema "16" Schema
+    long_postgres_16_database "16" Database
     long_postgres_18_schema "18" Schema
     long_postgres_18_database "18" Database
 }
