@@ -7,6 +7,7 @@
     reason = "a harness for tests: a part that is missing must fail the test, with a clear word"
 )]
 
+pub mod browser;
 pub mod proxy;
 mod scene;
 pub mod service;

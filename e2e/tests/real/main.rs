@@ -10,6 +10,7 @@
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
 mod apps;
+mod browser;
 mod census;
 mod crash;
 mod dice;
@@ -127,6 +128,7 @@ fn main() {
         service::told_to_stop_it_hands_over,
         service::settings_change_what_happens,
         service::what_hinders_the_start_is_told,
+        browser::a_tenants_page_can_do_nothing_on_the_platform,
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
         matrix::seeded_sample,

@@ -1,0 +1,109 @@
+//! A headless Chromium with a profile of its own.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use thirtyfour::prelude::*;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use crate::stack::free_port;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A browser. Dropping it ends it; call [`Browser::close`] where a test goes on.
+#[derive(Debug)]
+pub struct Browser {
+    driver: WebDriver,
+    /// The driver, which takes the browser with it when it is told to close.
+    process: Child,
+    profile: PathBuf,
+}
+
+impl Browser {
+    /// Starts one that takes all names of this domain for this machine.
+    pub async fn start(domain: &str) -> Self {
+        let port = free_port();
+        let profile = std::env::temp_dir().join(format!("fresco-browser-{}", uuid::Uuid::new_v4()));
+        let mut command = Command::new("chromedriver");
+        command.arg(format!("--port={port}")).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let process = command.spawn().expect("chromedriver: apt-get install chromium-driver");
+        let mut wanted = DesiredCapabilities::chrome();
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            &format!("--user-data-dir={}", profile.display()),
+            &format!(
+                "--host-resolver-rules=MAP *.{domain} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+            ),
+        ] {
+            wanted.add_arg(argument).expect("an argument");
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let driver = loop {
+            match WebDriver::new(format!("http://127.0.0.1:{port}"), wanted.clone()).await {
+                Ok(driver) => break driver,
+                Err(error) if Instant::now() > deadline => panic!("no browser: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        driver.set_script_timeout(PATIENCE).await.expect("a limit of time");
+        Self { driver, process, profile }
+    }
+
+    /// Goes to a page and waits until it is there.
+    pub async fn goto(&self, url: &str) {
+        self.driver.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    /// Runs the body of an `async` function in the page, `args` being its arguments, and returns what it does;
+    /// what it throws as `{"thrown": …}`.
+    pub async fn run(&self, body: &str, args: Vec<Value>) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1], args = [...arguments].slice(0, -1);
+             (async () => {{ {body} }})().then(done, error => done({{thrown: String(error)}}));"
+        );
+        let answer = self.driver.execute_async(script, args).await;
+        answer.unwrap_or_else(|error| panic!("{body}: {error}")).json().clone()
+    }
+
+    /// Starts what leads to another page, and waits until that page is there.
+    pub async fn leave(&self, script: &str, args: Vec<Value>) {
+        let mark = "window.stays = true;";
+        self.driver.execute(format!("{mark}{script}"), args).await.expect(script);
+        let deadline = Instant::now() + PATIENCE;
+        let gone = "return window.stays === undefined && document.readyState === 'complete';";
+        loop {
+            // In between there is no page to ask.
+            let there = self.driver.execute(gone, Vec::new()).await;
+            if there.is_ok_and(|there| there.json() == &Value::Bool(true)) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no other page within {PATIENCE:?}: {script}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The text of the page.
+    pub async fn text(&self) -> String {
+        let text =
+            self.driver.execute("return document.documentElement.innerText;", Vec::new()).await;
+        text.expect("a page").json().as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Ends the browser.
+    pub async fn close(mut self) {
+        self.driver.quit().await.expect("the browser closes");
+        self.process.kill().await.expect("the driver ends");
+        std::fs::remove_dir_all(&self.profile).expect("its profile can be removed");
+    }
+}
