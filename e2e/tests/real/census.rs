@@ -74,7 +74,7 @@ pub(crate) async fn probes(stack: &Stack, database: &str) -> Vec<String> {
     let of_it = ["--all", "--filter", &label, "--format"];
     let containers = docker(&[&["ps"], &of_it[..], &["{{.ID}} {{.State}}"]].concat()).await;
     let images = docker(&[&["images"], &of_it[..], &["{{.ID}} image"]].concat()).await;
-    let text = containers + &images;
+    let text = format!("{containers}{images}");
     text.lines().map(str::to_owned).collect()
 }
 
