@@ -188,7 +188,9 @@ impl Server {
     /// Somebody who calls this server, with a cookie jar of their own.
     #[must_use]
     pub fn visitor(&self) -> Visitor {
-        let client = reqwest::Client::builder().cookie_store(true).timeout(PATIENCE).build();
+        // A connection that waits is closed by the server, perhaps while a request is on its way.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0);
+        let client = client.cookie_store(true).timeout(PATIENCE).build();
         Visitor { client: client.expect("a client"), server: self.origin() }
     }
 }
