@@ -188,7 +188,9 @@ impl Server {
     /// Somebody who calls this server, with a cookie jar of their own.
     #[must_use]
     pub fn visitor(&self) -> Visitor {
-        let client = reqwest::Client::builder().cookie_store(true).timeout(PATIENCE).build();
+        // A connection that waits is closed by the server, perhaps while a request is on its way.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0);
+        let client = client.cookie_store(true).timeout(PATIENCE).build();
         Visitor { client: client.expect("a client"), server: self.origin() }
     }
 }
@@ -289,20 +291,18 @@ impl Visitor {
 
     /// All events of an operation after this one.
     pub async fn events(&self, operation: &str, after: Option<u64>) -> Vec<Event> {
+        read_events(self.listen(operation, after).await).await
+    }
+
+    /// The stream of an operation's events after this one, from its begin.
+    pub async fn listen(&self, operation: &str, after: Option<u64>) -> Response {
         let mut request = self.get(&format!("/api/operations/{operation}/events"));
         if let Some(after) = after {
             request = request.header("Last-Event-ID", after.to_string());
         }
         let answer = request.send().await.expect("the server answers");
         assert_eq!(answer.status(), 200, "events of {operation}");
-        let mut text = Vec::new();
-        let mut body = answer.bytes_stream();
-        while let Some(part) = body.next().await {
-            // A server that ends in the middle of a stream leaves it without an end.
-            let Ok(part) = part else { break };
-            text.extend_from_slice(&part);
-        }
-        parse(&String::from_utf8(text).expect("events are text"))
+        answer
     }
 
     /// The tenant, as its owner sees it.
@@ -323,6 +323,18 @@ pub struct Event {
     pub name: String,
     /// Its data.
     pub data: Value,
+}
+
+/// All events of a stream, up to its end.
+pub async fn read_events(stream: Response) -> Vec<Event> {
+    let mut text = Vec::new();
+    let mut body = stream.bytes_stream();
+    while let Some(part) = body.next().await {
+        // A server that ends in the middle of a stream leaves it without an end.
+        let Ok(part) = part else { break };
+        text.extend_from_slice(&part);
+    }
+    parse(&String::from_utf8(text).expect("events are text"))
 }
 
 fn parse(text: &str) -> Vec<Event> {

@@ -316,8 +316,13 @@ async fn repair(
     };
     let there = look(shop, Some(tenant.id)).await?;
     let repairs = Repairs::among(&history, now);
-    let is_unreached = is_unreached && should_run(&tenant, &there);
-    let unreached = is_unreached.then_some(Fault::Unreached);
+    let unreached = match own(&tenant, &there) {
+        // Asked once more: what did not answer may have been booting.
+        Some(own) if is_unreached && should_run(&tenant, &there) => {
+            unreached::ask(shop, &tenant, own).await.map(|_| Fault::Unreached)
+        }
+        _ => None,
+    };
     let fault = fault(&tenant, &there).or(unreached).filter(|fault| repairs.rested(fault.misfit()));
     let Some(action) = fault.map(|fault| fault.repair()) else { return Ok(None) };
     let target = Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() };

@@ -79,7 +79,7 @@ pub(crate) async fn look(shop: &Shop, running: Vec<(&Tenant, &Instance)>) -> BTr
 }
 
 /// The tenant, if its app takes no connection.
-async fn ask<'a>(shop: &Shop, tenant: &'a Tenant, own: &Instance) -> Option<&'a Tenant> {
+pub(crate) async fn ask<'a>(shop: &Shop, tenant: &'a Tenant, own: &Instance) -> Option<&'a Tenant> {
     let app = &tenant.spec.app;
     let probe = shop.backends.runtime.probe(&own.id, app.port, &app.health_path);
     match call("runtime.probe", shop.settings.call_deadline, probe).await {

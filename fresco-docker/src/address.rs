@@ -19,6 +19,15 @@ use crate::engine::Engine;
 use crate::errors::Failed;
 use crate::network::Network;
 
+/// Which address a container may start with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// One of its own; where Docker gives none, it does not start.
+    Own,
+    /// One of its own, or whatever Docker gives.
+    Any,
+}
+
 /// The IPv4 addresses of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
@@ -57,22 +66,46 @@ pub(crate) async fn fresh(engine: &Engine, network: &Network) -> Result<Networki
 /// Gives another address to a container that does not run.
 pub(crate) async fn change(engine: &Engine, network: &Network, container: &str) -> Result<()> {
     let address = choose(engine, network).await?;
-    tracing::info!(container, %address, "the container's address is taken; it gets another");
+    tracing::info!(container, %address, "the container can't have its address; it gets another");
+    rejoin(engine, network, container, Some(settings(address))).await
+}
+
+/// Leaves the address of a container that does not run to Docker, which takes none from its caller.
+pub(crate) async fn leave_to_docker(
+    engine: &Engine,
+    network: &Network,
+    container: &str,
+) -> Result<()> {
+    tell_without_range(network, container);
+    rejoin(engine, network, container, None).await
+}
+
+async fn rejoin(
+    engine: &Engine,
+    network: &Network,
+    container: &str,
+    settings: Option<EndpointSettings>,
+) -> Result<()> {
     let leave = NetworkDisconnectRequest { container: container.to_owned(), force: None };
     let call = engine.docker().disconnect_network(&network.name, leave);
     engine.call("take the container off its network", call).await?;
-    let join = NetworkConnectRequest {
-        container: container.to_owned(),
-        endpoint_config: Some(settings(address)),
-    };
+    let join = NetworkConnectRequest { container: container.to_owned(), endpoint_config: settings };
     let call = engine.docker().connect_network(&network.name, join);
     engine.call("put the container on its network", call).await?;
     Ok(())
 }
 
-/// Whether a start failed since the container's address belongs to another.
-pub(crate) fn is_taken(failed: &Failed) -> bool {
-    failed.words().contains("address already in use")
+/// Whether a start failed since another has the container's address, or since the network was made anew
+/// with another range.
+pub(crate) fn does_not_fit(failed: &Failed) -> bool {
+    let words = failed.words();
+    [
+        "address already in use",
+        "not belong to any of this network's subnets",
+        "no configured subnet",
+    ]
+    .iter()
+    .any(|known| words.contains(known))
 }
 
 /// Whether Docker refused an address since nobody stated the network's range.
@@ -89,6 +122,12 @@ pub(crate) fn without_range(network: &Network) -> Error {
             network.name
         ),
     )
+}
+
+/// Tells that a tenant's container has to do without an address of its own.
+pub(crate) fn tell_without_range(network: &Network, container: &str) {
+    let error = without_range(network);
+    tracing::error!(container, %error, "Docker chooses the address, which another tenant's container may have had a moment ago");
 }
 
 fn settings(address: Ipv4Addr) -> EndpointSettings {

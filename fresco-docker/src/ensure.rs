@@ -75,12 +75,22 @@ async fn create(
     image_user: Option<&str>,
 ) -> Result<Option<Instance>> {
     let name = spec.tenant.container_name();
-    let options = CreateContainerOptionsBuilder::default().name(&name).build();
-    let place = address::fresh(&runtime.engine, &runtime.network).await?;
-    let body = create_body(spec, image_user, &runtime.config, &runtime.unenforced);
-    let body = ContainerCreateBody { networking_config: Some(place), ..body };
-    let call = runtime.engine.docker().create_container(Some(options), body);
-    match runtime.engine.call("make the container", call).await {
+    let mut place = Some(address::fresh(&runtime.engine, &runtime.network).await?);
+    let made = loop {
+        let options = CreateContainerOptionsBuilder::default().name(&name).build();
+        let body = create_body(spec, image_user, &runtime.config, &runtime.unenforced);
+        let body = ContainerCreateBody { networking_config: place.clone(), ..body };
+        let call = runtime.engine.docker().create_container(Some(options), body);
+        match runtime.engine.call("make the container", call).await {
+            // What runs on such a network must not be lost to it. 20.10 says so at the start only.
+            Err(failed) if place.is_some() && address::lacks_range(&failed) => {
+                address::tell_without_range(&runtime.network, &name);
+                place = None;
+            }
+            made => break made,
+        }
+    };
+    match made {
         Ok(created) => match runtime.inspect(&created.id).await? {
             Some(container) => runtime.instance(&container).map(Some),
             None => Ok(None),
@@ -95,7 +105,6 @@ async fn create(
             _ => Ok(None),
         },
         Err(failed) if failed.lacks_network() => Err(runtime.network_gone()),
-        Err(failed) if address::lacks_range(&failed) => Err(address::without_range(&runtime.network)),
         Err(failed) if failed.is_absent() => Err(images::missing(spec.image.as_str())),
         Err(failed) => Err(Error::from(failed).with("container", name)),
     }

@@ -57,7 +57,11 @@ impl Network {
                             .with("bridge", config.bridge_name()));
                     }
                 },
-                [only] => return verify(only, config),
+                [only] => {
+                    let network = verify(only, config)?;
+                    sweep(engine, config).await;
+                    return Ok(network);
+                }
                 several => {
                     let oldest = several.first().and_then(|network| network.id.as_deref());
                     if let Some(id) = made.take_if(|id| Some(id.as_str()) != oldest) {
@@ -110,11 +114,21 @@ async fn create(engine: &Engine, config: &DockerConfig) -> Result<String, Failed
     let call = engine.docker().create_network(request);
     let created = engine.call("make the tenants' network", call).await?;
     tracing::info!(network = config.network, bridge, subnet, "made the tenants' network");
-    // What somebody left who was ended in between. Who is in between now finds the network made.
-    for left in list(engine, "label", &format!("{SCOUT}={}", config.network)).await? {
-        remove_quietly(engine, left.id.as_deref().unwrap_or_default()).await?;
-    }
     Ok(created.id)
+}
+
+/// Removes what was left by whoever was ended while looking for a free range. Whoever looks for one now
+/// finds the network made.
+async fn sweep(engine: &Engine, config: &DockerConfig) {
+    let swept = async {
+        for left in list(engine, "label", &format!("{SCOUT}={}", config.network)).await? {
+            remove_quietly(engine, left.id.as_deref().unwrap_or_default()).await?;
+        }
+        Ok::<_, Failed>(())
+    };
+    if let Err(failed) = swept.await {
+        tracing::warn!(error = %Error::from(failed).chain(), "could not remove a network that only showed a free range");
+    }
 }
 
 /// A range of addresses that is free on Docker's machine.
@@ -126,7 +140,8 @@ async fn free_range(engine: &Engine, config: &DockerConfig) -> Result<Vec<IpamCo
     let mut labels: HashMap<_, _> = config.labels.clone().into_iter().collect();
     labels.insert(SCOUT.to_owned(), config.network.clone());
     let request = NetworkCreateRequest {
-        name: format!("{}-scout", config.network),
+        // Newer engines take no name twice, and one that was left must be in nobody's way.
+        name: format!("{}-scout-{:016x}", config.network, rand::random::<u64>()),
         driver: Some("bridge".into()),
         labels: Some(labels),
         ..Default::default()
@@ -183,7 +198,10 @@ pub(crate) fn verify(found: &Found, config: &DockerConfig) -> Result<Network> {
         }
     };
     let gateway = gateways(found).find(IpAddr::is_ipv4);
-    let range = ranges(found).find_map(|range| range.subnet.as_deref().and_then(Range::parse));
+    // The part of the range that is for containers, where the operator said which.
+    let range = ranges(found).find_map(|range| {
+        range.ip_range.as_deref().or(range.subnet.as_deref()).and_then(Range::parse)
+    });
     match gateway.zip(range) {
         Some((gateway, range)) => {
             Ok(Network { name: config.network.clone(), gateway, range, bridge })

@@ -19,12 +19,12 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::address;
+use crate::address::{self, Address};
 use crate::config::DockerConfig;
 use crate::engine::{Engine, unenforced};
 use crate::instance::Container;
 use crate::isolation::Rules;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::spec::LimitValues;
 use crate::{ensure, http, images, logs};
 
@@ -236,24 +236,38 @@ impl DockerRuntime {
     async fn start_known(&self, id: &InstanceId) -> Result<Instance> {
         let container = self.known(id).await?;
         if !container.is_running() {
-            self.start_container(container.id()).await?;
+            self.start_container(container.id(), Address::Any).await?;
         }
         self.instance(&self.known(id).await?)
     }
 
-    pub(crate) async fn start_container(&self, id: &str) -> Result<()> {
+    /// Starts a container, with another address where it can't have its own.
+    pub(crate) async fn start_container(&self, id: &str, address: Address) -> Result<()> {
         let mut addresses = 1;
         loop {
             let call = self.engine.docker().start_container(id, None::<StartContainerOptions>);
             match self.engine.call("start the container", call).await {
                 Ok(()) => return Ok(()),
-                Err(failed) if address::is_taken(&failed) && addresses < ADDRESSES => {
+                Err(failed) if address::does_not_fit(&failed) && addresses < ADDRESSES => {
+                    address::change(&self.engine, &self.network, id).await?;
+                    addresses += 1;
+                }
+                // Made anew, under the same name: the container still means the one before.
+                Err(failed)
+                    if failed.lacks_network()
+                        && addresses < ADDRESSES
+                        && !network::find(&self.engine, &self.network.name).await?.is_empty() =>
+                {
                     address::change(&self.engine, &self.network, id).await?;
                     addresses += 1;
                 }
                 Err(failed) if failed.lacks_network() => return Err(self.network_gone()),
                 Err(failed) if address::lacks_range(&failed) => {
-                    return Err(address::without_range(&self.network));
+                    if address == Address::Own || addresses == ADDRESSES {
+                        return Err(address::without_range(&self.network));
+                    }
+                    address::leave_to_docker(&self.engine, &self.network, id).await?;
+                    addresses = ADDRESSES;
                 }
                 Err(failed) => return Err(Error::from(failed).with("container", id)),
             }

@@ -116,7 +116,11 @@ fn text(value: &Value, name: &str) -> Result<String, Wrong> {
 impl Platform {
     /// As the account that owns what is tried; it is made when there is none.
     pub(crate) async fn sign_in(place: &Place) -> Result<Self, Wrong> {
-        let client = Client::builder().cookie_store(true).timeout(PATIENCE).build();
+        let client = Client::builder()
+            .pool_max_idle_per_host(0)
+            .cookie_store(true)
+            .timeout(PATIENCE)
+            .build();
         let client = client.map_err(|error| Wrong(error.to_string()))?;
         let this = Self { client, api: place.api.clone() };
         let body = json!({"email": EMAIL, "password": PASSWORD});

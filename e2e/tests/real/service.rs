@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fresco_e2e::Stack;
-use fresco_e2e::service::{Service, Visitor, checked};
+use fresco_e2e::service::{Service, Visitor, checked, read_events};
 use serde_json::{Value, json};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fresco-e2e-server");
@@ -203,10 +203,8 @@ pub(crate) async fn told_to_stop_it_hands_over(stack: &Stack) {
     let (visitor, subdomain) = (first.visitor(), name());
     let (tenant, operation) = visitor.deploy(&email(), &subdomain).await;
     let other = service.clone().beside();
-    let watcher = {
-        let (visitor, operation) = (visitor.clone(), operation.clone());
-        tokio::spawn(async move { visitor.events(&operation, None).await })
-    };
+    // A request that is on its way while the server stops may find nobody.
+    let watcher = tokio::spawn(read_events(visitor.listen(&operation, None).await));
     assert!(first.stop().await.success());
     let seen = watcher.await.unwrap();
     let second = other.start().await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fresco_core::fault::{Call, Fault, FaultPlan, wrap};
 use fresco_core::*;
 
 use super::scene::{Scene, ends_well, user};
@@ -84,5 +85,20 @@ async fn the_count_begins_anew_with_what_a_person_asks_for() {
     ends_well(&scene.orchestrator, restart.operation.id).await;
     scene.world.outsider().deafen(id);
     assert_eq!((scene.look().await, scene.look().await), (vec![], vec![]));
+    assert_eq!(scene.look().await, [(id, Action::Restart)]);
+}
+
+/// What was asked a while ago may have been booting then.
+#[tokio::test(start_paused = true)]
+async fn who_takes_connections_again_at_the_last_moment_is_left_alone() {
+    // The seventh question after the creates: two tenants at three looks, and then one once more.
+    let step = Some((Direction::Forward, Step::Active));
+    let last = Call { method: "runtime.probe", step, nth: 6 };
+    let plan = FaultPlan::with([(last, Fault::FailBefore(ErrorKind::Unavailable))]);
+    let scene = Scene::with(|backends| wrap(&backends, &plan), None).await;
+    let (id, _) = (scene.active("my-study").await, scene.active("beside").await);
+    scene.world.outsider().deafen(id);
+    assert_eq!((scene.look().await, scene.look().await), (vec![], vec![]));
+    assert_eq!(scene.look().await, [], "nobody knows at the last moment");
     assert_eq!(scene.look().await, [(id, Action::Restart)]);
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::firewall::Firewall;
 use super::prober::{MARK, Task, VARIABLE};
 use super::program::PackedProgram;
-use crate::address;
+use crate::address::{self, Address};
 use crate::logs;
 use crate::runtime::{DockerRuntime, PAUSE};
 
@@ -110,7 +110,7 @@ impl<'a> Kit<'a> {
         let call = engine.docker().create_container(None::<CreateContainerOptions>, body);
         let id = engine.call("make the probe's container", call).await?.id;
         self.members.lock().await.push(id.clone());
-        runtime.start_container(&id).await?;
+        runtime.start_container(&id, Address::Own).await?;
         let found = runtime.inspect(&id).await?;
         let addresses = found.map(|found| found.addresses(&runtime.network.name));
         Ok(Member { id, addresses: addresses.unwrap_or_default() })

@@ -35,18 +35,20 @@ pub(in crate::tenants) fn lift(platform: fresco_core::PlatformId, tenant: Tenant
 impl PostgresTenants {
     /// Ends all sessions of a role, and lets no new one in. Whatever the server lacks as long as
     /// they are there comes back with their end, so that comes first, and again after a failure.
+    /// The end of a role's sessions of which one is `deaf` is not waited for.
     pub(super) async fn bar(
         &self,
         eyes: &Eyes,
         hand: &mut Option<Hand>,
         role: i64,
         offence: &DatabaseOffence,
+        deaf: bool,
     ) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         let mut closed = false;
         loop {
             let open = eyes.end_all(role).await?;
-            if closed && open == 0 {
+            if closed && (deaf || open == 0) {
                 return Ok(());
             }
             let error = if closed {

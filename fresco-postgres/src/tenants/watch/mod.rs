@@ -89,21 +89,17 @@ impl PostgresTenants {
         first.extend(self.full_queue(eyes, &ours).await?);
         // One that can't be ended must not keep the others from being ended.
         let mut trouble = None;
-        let mut found = self.bar_all(eyes, kept, first, &mut trouble).await;
-        match self.old_transactions(eyes, kept, &ours).await {
-            Ok((ended, deaf)) => {
-                found.extend(ended);
-                found.extend(self.bar_all(eyes, kept, deaf, &mut trouble).await);
-            }
-            Err(error) => trouble = trouble.or(Some(error)),
-        }
+        let mut found = self.bar_all(eyes, kept, first, false, &mut trouble).await;
+        let (ended, deaf) = self.old_transactions(eyes, kept, &ours, &mut trouble).await;
+        found.extend(ended);
+        found.extend(self.bar_all(eyes, kept, deaf, true, &mut trouble).await);
         let rest: Vec<_> = ours
             .into_iter()
             .filter(|one| found.iter().all(|offence| offence.tenant != one.tenant))
             .cloned()
             .collect();
         match self.too_large(kept, &rest).await {
-            Ok(large) => found.extend(self.bar_all(eyes, kept, large, &mut trouble).await),
+            Ok(large) => found.extend(self.bar_all(eyes, kept, large, false, &mut trouble).await),
             Err(error) => trouble = trouble.or(Some(error)),
         }
         match trouble {
@@ -123,11 +119,12 @@ impl PostgresTenants {
         eyes: &Eyes,
         kept: &mut Kept,
         offences: Vec<Found>,
+        deaf: bool,
         trouble: &mut Option<Error>,
     ) -> Vec<DatabaseOffence> {
         let mut barred = Vec::new();
         for (role, offence) in offences {
-            match self.bar(eyes, &mut kept.hand, role, &offence).await {
+            match self.bar(eyes, &mut kept.hand, role, &offence, deaf).await {
                 Ok(()) => barred.push(offence),
                 Err(error) => *trouble = trouble.take().or(Some(error)),
             }
@@ -190,7 +187,8 @@ impl PostgresTenants {
         eyes: &Eyes,
         kept: &mut Kept,
         ours: &[&Doing],
-    ) -> Result<(Vec<DatabaseOffence>, Vec<Found>)> {
+        trouble: &mut Option<Error>,
+    ) -> (Vec<DatabaseOffence>, Vec<Found>) {
         let limit = self.config.limits.transaction;
         let (mut ended, mut deaf, before) = (Vec::new(), Vec::new(), take(&mut kept.asked));
         for one in ours.iter().filter(|one| one.transaction > limit.as_secs_f64()) {
@@ -202,13 +200,16 @@ impl PostgresTenants {
             match asked.elapsed() > DEAF {
                 true if one.admitted => deaf.push(offence),
                 true => kept.tell(one),
-                false if eyes.end_older(one.role, limit.as_secs_f64()).await? == 0 => {}
-                // Asked before, it has been told of.
-                false if before.contains_key(&one.oldest) => {}
-                false => ended.push(offence.1),
+                false => match eyes.end_older(one.role, limit.as_secs_f64()).await {
+                    Ok(0) => {}
+                    // Asked before, it has been told of.
+                    Ok(_) if before.contains_key(&one.oldest) => {}
+                    Ok(_) => ended.push(offence.1),
+                    Err(error) => *trouble = trouble.take().or(Some(error)),
+                },
             }
         }
-        Ok((ended, deaf))
+        (ended, deaf)
     }
 }
 
