@@ -12,6 +12,7 @@ use crate::app::app;
 use crate::compose;
 use crate::config::Config;
 use crate::http::connections;
+use crate::suspension;
 
 /// How long requests under way may take to end after the signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
-    let closing = platform.closing.clone();
+    let (closing, suspending) = (platform.closing.clone(), platform.clone());
     let until = async {
         stop.cancelled().await;
         tracing::info!("stopping: finishing what is under way");
@@ -84,8 +85,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         stop.cancelled().await;
         workers.shutdown().await;
     };
-    // Both ends are bounded: the requests by the grace above, the workers by their own.
-    tokio::join!(serving, working);
+    let suspending = suspension::keep(&suspending, &stop);
+    // All ends are bounded: the requests by the grace above, the workers by their own.
+    tokio::join!(serving, working, suspending);
     tracing::info!("stopped");
     Ok(())
 }

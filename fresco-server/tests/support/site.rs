@@ -94,7 +94,8 @@ impl Site {
         let url = secret(&database.url);
         let accounts =
             fresco_server::accounts::AccountsConfig::new(url, config.auth_secret.clone())
-                .sessions(config.session_life, config.session_idle);
+                .sessions(config.session_life, config.session_idle)
+                .admin_email(config.admin_email.clone());
         let accounts = Accounts::connect(accounts).await.unwrap();
         let world = MemoryWorld::new();
         let backends = wrap(&world.backends(), faults);
