@@ -12,7 +12,6 @@ use crate::app::app;
 use crate::compose;
 use crate::config::Config;
 use crate::http::connections;
-use crate::suspension;
 
 /// How long requests under way may take to end after the signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -74,7 +73,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
-    let (closing, suspending) = (platform.closing.clone(), platform.clone());
+    let (closing, chores) = (platform.closing.clone(), platform.clone());
     let until = async {
         stop.cancelled().await;
         tracing::info!("stopping: finishing what is under way");
@@ -85,9 +84,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         stop.cancelled().await;
         workers.shutdown().await;
     };
-    let suspending = suspension::keep(&suspending, &stop);
-    // All ends are bounded: the requests by the grace above, the workers by their own.
-    tokio::join!(serving, working, suspending);
+    // All ends are bounded: the requests by the grace above, the workers by their own, and chores stop at
+    // once.
+    tokio::join!(serving, working, chores.chores(&stop));
     tracing::info!("stopped");
     Ok(())
 }
