@@ -1,7 +1,10 @@
 //! Who is an admin, and what an admin sees.
 
-use fresco_core::fault::FaultPlan;
+use std::time::Duration;
+
+use fresco_core::fault::{Call, Fault, FaultPlan};
 use fresco_core::memory::MemoryApp;
+use fresco_core::{Direction, ErrorKind, Step};
 use fresco_server::accounts::Role;
 use fresco_server::settings::Values;
 use fresco_server::{Config, compose};
@@ -9,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::postgres::Database;
 use crate::support::site::{Answer, Site};
+use crate::support::soon;
 
 /// The id of whoever is signed in with this cookie.
 async fn id(site: &Site, cookie: &str) -> String {
@@ -210,4 +214,57 @@ async fn admins_see_all_tenants_what_is_done_and_what_went_wrong() {
     assert_eq!(one["operations"].as_array().unwrap().len(), 1, "{one}");
     let of = json!({ "tenantId": owner });
     call(&site, &root, "operations", of).await.refuses(404, "not_found");
+}
+
+/// The alerts of a kind.
+async fn alerts(site: &Site, root: &str, kind: &str) -> Vec<Value> {
+    let all = call(site, root, "alerts", json!({})).await.ok().body;
+    let all = all["alerts"].as_array().unwrap().iter();
+    all.filter(|alert| alert["kind"] == kind).cloned().collect()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_is_down_barred_or_stuck_is_told() {
+    let remove = Some((Direction::Forward, Step::RemoveDatabase));
+    let faults = FaultPlan::with([
+        (
+            Call { method: "router.health", step: None, nth: 0 },
+            Fault::FailBefore(ErrorKind::Unavailable),
+        ),
+        (
+            Call { method: "database.remove", step: remove, nth: 0 },
+            Fault::FailBefore(ErrorKind::Denied),
+        ),
+    ]);
+    let site = Site::on(Database::migrated().await, &[], &faults).await;
+    let root = site.sign_up("root@example.org").await;
+    site.database.execute("UPDATE fresco_server.users SET role = 'admin'").await;
+    let down = alerts(&site, &root, "part_unhealthy").await;
+    assert_eq!((down.len(), &down[0]["part"]), (1, &json!("traefik")), "{down:?}");
+    assert_eq!(alerts(&site, &root, "part_unhealthy").await, [] as [Value; 0]);
+
+    let created = site.post_with(&root, "/api/tenants.create", json!({ "subdomain": "greedy" }));
+    let created = created.await;
+    site.done(created.text("operationId")).await;
+    let tenant = created.text("tenantId");
+    site.world.put(tenant.parse().unwrap(), "k", &"x".repeat(1 << 20)).unwrap();
+    site.orchestrator.watch_database().await.unwrap();
+    let barred = alerts(&site, &root, "tenant_barred").await;
+    assert_eq!((barred.len(), &barred[0]["tenantId"]), (1, &json!(tenant)), "{barred:?}");
+
+    let body = json!({ "tenantId": tenant, "confirmation": "greedy" });
+    let destroy = site.post_with(&root, "/api/tenants.destroy", body).await;
+    let operation = destroy.text("operationId");
+    let stuck = soon("the stuck operation", async {
+        loop {
+            if let [alert] = &alerts(&site, &root, "operation_stuck").await[..] {
+                return alert.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let stuck = stuck.await;
+    assert_eq!((&stuck["operationId"], &stuck["tenantId"]), (&json!(operation), &json!(tenant)));
+    assert!(stuck["message"].as_str().is_some_and(|words| !words.is_empty()), "{stuck}");
 }
