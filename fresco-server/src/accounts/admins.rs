@@ -7,6 +7,7 @@ use deadpool_postgres::Transaction;
 use fresco_core::Result;
 use uuid::Uuid;
 
+use super::api_keys::end_api_keys;
 use super::database::{Mapped, call};
 use super::users::COLUMNS;
 use super::{Accounts, Email, Role, Scope, User};
@@ -247,10 +248,9 @@ async fn write(transaction: &Transaction<'_>, user: Uuid, change: &Change) -> Re
             transaction.execute(sql, &[&user, &Scope::Admin.as_str()]).await.mapped()?;
         }
         Change::Suspend(_) => {
-            for table in ["sessions", "api_keys"] {
-                let sql = format!("DELETE FROM fresco_server.{table} WHERE user_id = $1");
-                transaction.execute(&sql, &[&user]).await.mapped()?;
-            }
+            let sql = "DELETE FROM fresco_server.sessions WHERE user_id = $1";
+            transaction.execute(sql, &[&user]).await.mapped()?;
+            end_api_keys(transaction, user).await?;
         }
     }
     let sql = |set: &str| {

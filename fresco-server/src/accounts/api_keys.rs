@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
 use fresco_core::Result;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -236,18 +237,13 @@ impl Accounts {
         })
         .await
     }
+}
 
-    /// Ends all keys of this account. How many there were.
-    ///
-    /// # Errors
-    /// The database's own.
-    pub async fn revoke_api_keys(&self, user: Uuid) -> Result<u64> {
-        call("accounts.revoke_api_keys", async {
-            let sql = "DELETE FROM fresco_server.api_keys WHERE user_id = $1";
-            self.database().client().await?.execute(sql, &[&user]).await.mapped()
-        })
-        .await
-    }
+/// Ends all keys of this account, with the rest of a transaction.
+pub(super) async fn end_api_keys(transaction: &Transaction<'_>, user: Uuid) -> Result<()> {
+    let sql = "DELETE FROM fresco_server.api_keys WHERE user_id = $1";
+    transaction.execute(sql, &[&user]).await.mapped()?;
+    Ok(())
 }
 
 #[cfg(test)]

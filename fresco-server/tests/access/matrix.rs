@@ -230,9 +230,8 @@ async fn every_call_answers_everybody_as_the_table_says() {
             if row.about == About::Tenant && answer != "ok" && world.asked(&thing.id).await != 1 {
                 wrong.push(format!("{} by {asker} was refused and done", row.operation));
             }
-            for user in [&world.owner, &world.admin] {
-                world.accounts.revoke_api_keys(user.id).await.unwrap();
-            }
+            // Nobody may have more than fifty.
+            world.site.database.execute("DELETE FROM fresco_server.api_keys").await;
         }
     }
     assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
