@@ -15,7 +15,7 @@ use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::page::{PageOf, Paged};
 use crate::api::text::Text;
-use crate::http::caller::{Admin, Caller};
+use crate::http::caller::{Admin, AdminSession, Caller};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 use crate::suspension;
@@ -183,13 +183,13 @@ impl AdminApi {
 
     /// Makes somebody an admin, or a user again.
     ///
-    /// Whoever is an admin no more loses the keys for that. Errors: 404; 409 `last_admin` when nobody
+    /// No key will do. Whoever is an admin no more loses the keys for that. Errors: 404; 409 `last_admin` when nobody
     /// would be left, `admin_by_setting` for the account that the setting ADMIN_EMAIL names,
     /// `account_suspended` for one that is shut.
     #[oai(path = "/api/admin.setRole", method = "post", operation_id = "admin_set_role")]
     async fn set_role(
         &self,
-        caller: Caller<Admin>,
+        caller: Caller<AdminSession>,
         body: Body<SetRole>,
     ) -> Result<Json<ChangedUser>, Problem> {
         let accounts = &self.platform.accounts;

@@ -38,6 +38,8 @@ pub(crate) trait Access: Send + Sync + 'static {
 
     /// The scope that a key needs; `None` where no key will do.
     const KEY: Option<Scope>;
+    /// Whether it must be an admin.
+    const ADMIN: bool;
 
     fn of_session(id: Uuid) -> Self::Means;
 
@@ -49,19 +51,30 @@ pub(crate) trait Access: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionOnly;
 
-impl Access for SessionOnly {
-    type Means = Uuid;
+/// An admin who signed in: a key that somebody found must not make that somebody an admin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdminSession;
 
-    const KEY: Option<Scope> = None;
+macro_rules! sessions {
+    ($($name:ident $admin:literal),*) => {$(
+        impl Access for $name {
+            type Means = Uuid;
 
-    fn of_session(id: Uuid) -> Uuid {
-        id
-    }
+            const KEY: Option<Scope> = None;
+            const ADMIN: bool = $admin;
 
-    fn of_key(_: Uuid) -> Option<Uuid> {
-        None
-    }
+            fn of_session(id: Uuid) -> Uuid {
+                id
+            }
+
+            fn of_key(_: Uuid) -> Option<Uuid> {
+                None
+            }
+        }
+    )*};
 }
+
+sessions!(SessionOnly false, AdminSession true);
 
 /// By what a request came: a session or a key, with its id.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +92,7 @@ impl<S: Scoped> Access for S {
     type Means = Means;
 
     const KEY: Option<Scope> = Some(S::SCOPE);
+    const ADMIN: bool = matches!(S::SCOPE, Scope::Admin);
 
     fn of_session(id: Uuid) -> Means {
         Means::Session(id)
@@ -168,7 +182,7 @@ async fn caller<A: Access>(request: &Request) -> Result<Caller<A>, Problem> {
             (found.user, means)
         }
     };
-    if A::KEY == Some(Scope::Admin) && !accounts.is_admin(&user) {
+    if A::ADMIN && !accounts.is_admin(&user) {
         return Err(Problem::not_admin());
     }
     Ok(Caller { user, means })

@@ -95,6 +95,19 @@ const ADMIN: Answers = [
     "400 two_credentials",
 ];
 
+/// For admins who signed in.
+const ADMIN_SIGNED_IN: Answers = [
+    "401 not_signed_in",
+    "403 not_admin",
+    "403 not_admin",
+    "ok",
+    "403 session_required",
+    "403 session_required",
+    "401 invalid_key",
+    "401 not_signed_in",
+    "400 two_credentials",
+];
+
 /// What the document says that a call takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Takes {
@@ -268,5 +281,5 @@ pub const TABLE: &[Row] = &[
     row("admin_alerts", ADMIN, ADMINS, About::Nothing, 200, empty),
     row("admin_suspend_user", ADMIN, ADMINS, About::Account, 200, user),
     row("admin_resume_user", ADMIN, ADMINS, About::Account, 200, user),
-    row("admin_set_role", ADMIN, ADMINS, About::Account, 200, role),
+    row("admin_set_role", ADMIN_SIGNED_IN, Takes::Session, About::Account, 200, role),
 ];
