@@ -10,7 +10,8 @@ use crate::platform::Platform;
 
 /// The service's endpoint: serve it with poem, or nest it in an application of your own.
 ///
-/// It works on nothing by itself: start the orchestrator's workers beside it.
+/// It works on nothing by itself: start the orchestrator's workers beside it, and
+/// [`Platform::chores`].
 #[must_use]
 pub fn app(platform: Platform) -> impl Endpoint {
     api::routes(&platform)

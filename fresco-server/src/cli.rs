@@ -3,19 +3,25 @@
 use clap::builder::StyledStr;
 use clap::{Arg, ArgMatches, Command};
 
+use crate::accounts::{Email, Role};
 use crate::settings::{SETTINGS, Setting, Values};
 
 /// The task that the platform itself gives its program, in a container.
 pub(crate) const NETWORK_PROBE: &str = "network-probe";
 
+/// The argument that names an account.
+const EMAIL: &str = "email";
+
 /// What the program was started for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Task {
     /// Serve until told to stop.
     Serve,
     /// Bring the database's tables up to date, and end.
     Migrate,
+    /// Make the account of this address an admin's, or a user's again.
+    SetRole(Email, Role),
     /// Look at everything that the platform needs, and say what is wrong.
     Doctor,
     /// Print the rules that keep tenants from this machine, for `nft -f`.
@@ -36,6 +42,7 @@ where
     let matches = command().try_get_matches_from(arguments)?;
     let (task, flags) = match matches.subcommand() {
         Some(("migrate", flags)) => (Task::Migrate, flags),
+        Some(("admin", of)) => set_role(of),
         Some(("doctor", flags)) => (Task::Doctor, flags),
         Some(("firewall", flags)) => (Task::Firewall, flags),
         Some((NETWORK_PROBE, flags)) => (Task::NetworkProbe, flags),
@@ -43,6 +50,19 @@ where
         None => (Task::Serve, &matches),
     };
     Ok((task, values(flags)))
+}
+
+fn set_role(of: &ArgMatches) -> (Task, &ArgMatches) {
+    let (role, flags) = match of.subcommand() {
+        Some(("grant", flags)) => (Role::Admin, flags),
+        Some((_, flags)) => (Role::User, flags),
+        // clap asks for one of them.
+        None => return (Task::Serve, of),
+    };
+    match flags.get_one::<Email>(EMAIL) {
+        Some(email) => (Task::SetRole(email.clone(), role), flags),
+        None => (Task::Serve, flags),
+    }
 }
 
 fn values(flags: &ArgMatches) -> Values {
@@ -61,6 +81,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("migrate").about("Bring the database's tables up to date, and end"),
         )
+        .subcommand(admin())
         .subcommand(
             Command::new("doctor").about("Look at all that is needed, and say what is wrong"),
         )
@@ -78,6 +99,19 @@ fn command() -> Command {
         );
     }
     command
+}
+
+fn admin() -> Command {
+    let email = || {
+        let email = Arg::new(EMAIL).value_name("ADDRESS").required(true);
+        email.value_parser(|text: &str| text.parse::<Email>().map_err(|error| error.to_string()))
+    };
+    Command::new("admin")
+        .about("Choose who looks after the platform")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(Command::new("grant").about("Make an account an admin's").arg(email()))
+        .subcommand(Command::new("revoke").about("Make it a user's again").arg(email()))
 }
 
 fn help(setting: &Setting) -> String {
@@ -114,6 +148,24 @@ mod tests {
             assert_eq!(values.set(find("PORT").unwrap()), Some("3100"));
         }
         assert_eq!(parse(["fresco-server"]).unwrap().0, Task::Serve);
+    }
+
+    #[test]
+    fn an_admin_is_named_by_address() {
+        let ada: Email = "ada@example.org".parse().unwrap();
+        for (word, role) in [("grant", Role::Admin), ("revoke", Role::User)] {
+            let line = ["fresco-server", "admin", word, "Ada@example.org", "--log", "warn"];
+            let (task, values) = parse(line).unwrap();
+            assert_eq!(task, Task::SetRole(ada.clone(), role));
+            assert_eq!(values.set(find("LOG").unwrap()), Some("warn"));
+        }
+        for line in [
+            &["fresco-server", "admin"][..],
+            &["fresco-server", "admin", "grant"],
+            &["fresco-server", "admin", "grant", "ada"],
+        ] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
     }
 
     #[test]

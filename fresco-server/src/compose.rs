@@ -7,7 +7,7 @@ use fresco_core::{Backends, Capacity, Error, ErrorKind, Orchestrator, PlatformId
 use fresco_docker::{DockerConfig, DockerRuntime, Firewall, TraefikConfig, TraefikLabels};
 use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
 
-use crate::accounts::{Accounts, AccountsConfig};
+use crate::accounts::{Accounts, AccountsConfig, Email, Role, UserChange};
 use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
 use crate::platform::Platform;
@@ -50,6 +50,36 @@ pub async fn platform(config: Config) -> Result<Platform> {
 pub async fn migrate(config: &Config) -> Result<()> {
     PostgresStore::migrate(&PostgresStoreConfig::new(config.database_url.clone())).await?;
     Accounts::migrate(&accounts(config)).await
+}
+
+/// Makes the account of this address an admin's, or a user's again, and says what became of it.
+///
+/// # Errors
+/// When the database does not answer; `NotFound` when the address has no account; `Conflict` with the
+/// reason when the role can't be changed.
+pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<String> {
+    let accounts = Accounts::connect(accounts(config)).await?;
+    let conflict = |words| Err(Error::new(ErrorKind::Conflict, words).with("email", email));
+    let unknown = || {
+        let words = "this address has no account; sign up with it first";
+        Error::new(ErrorKind::NotFound, words).with("email", email)
+    };
+    let user = accounts.user_of(email).await?.ok_or_else(unknown)?;
+    match accounts.set_role(user.id, role).await? {
+        UserChange::Done(user) => {
+            Ok(format!("{} has the role {} from now on\n", user.email, user.role.as_str()))
+        }
+        UserChange::Unknown => Err(unknown()),
+        UserChange::LastAdmin => conflict(
+            "this is the last admin; make another one first, with: fresco-server admin grant",
+        ),
+        UserChange::Configured => conflict(
+            "the setting ADMIN_EMAIL makes this account an admin; change that, and restart the server",
+        ),
+        UserChange::Suspended => {
+            conflict("this account is suspended; resume it first, or grant another one")
+        }
+    }
 }
 
 async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
@@ -153,6 +183,7 @@ pub fn tenants(
 fn accounts(config: &Config) -> AccountsConfig {
     AccountsConfig::new(config.database_url.clone(), config.auth_secret.clone())
         .sessions(config.session_life, config.session_idle)
+        .admin_email(config.admin_email.clone())
 }
 
 /// Traefik, as the settings describe it.

@@ -14,6 +14,7 @@ use fresco_core::{Guarantee, Hostname};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use crate::accounts::Email;
 use crate::origin::Origin;
 use crate::policy::TenantPolicy;
 use crate::room::Room;
@@ -66,6 +67,8 @@ pub struct Config {
     pub traefik: Traefik,
     /// The root of the keys under which sessions are stored.
     pub auth_secret: SecretString,
+    /// The address whose account is an admin, once it is verified.
+    pub admin_email: Option<Email>,
     /// How long somebody stays signed in at most.
     pub session_life: Duration,
     /// How long somebody stays signed in without a request.
@@ -167,6 +170,8 @@ impl Reader<'_> {
         let base_domain = self.parse::<Hostname>("BASE_DOMAIN", "a domain such as example.org");
         let traefik = self.traefik(production);
         let auth_secret = self.auth_secret(production);
+        let admin_email =
+            self.optional("ADMIN_EMAIL", "an e-mail address such as name@example.org");
         let [session_life, session_idle] = ["SESSION_DAYS", "SESSION_IDLE_DAYS"].map(|name| {
             let days = self.within(name, "a whole number of days", 1..=365);
             days.map(|days| Duration::from_secs(days * 24 * 60 * 60))
@@ -209,6 +214,7 @@ impl Reader<'_> {
             base_domain: base_domain?,
             traefik: traefik?,
             auth_secret: auth_secret?,
+            admin_email: admin_email?,
             session_life: session_life?,
             session_idle: session_idle?,
             migrate: migrate?,

@@ -21,6 +21,7 @@ mod program;
 mod room;
 pub mod serve;
 pub mod settings;
+mod suspension;
 
 pub use api::openapi_document;
 pub use app::app;

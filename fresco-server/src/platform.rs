@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::http::streams::Streams;
+use crate::suspension;
 
 /// The parts of a running platform. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,5 +33,11 @@ impl Platform {
         let closing = CancellationToken::new();
         let (config, streams) = (Arc::new(config), Streams::default());
         Self { config, orchestrator, accounts, closing, streams }
+    }
+
+    /// Does what is due without a request, until cancelled: stops the tenants of suspended accounts.
+    /// Any number of programs may do so.
+    pub async fn chores(&self, until: &CancellationToken) {
+        suspension::keep(self, until).await;
     }
 }

@@ -49,6 +49,15 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let _ = io::stdout().write_all(rules.as_bytes());
             })
             .map_err(ServeError::Part),
+        Task::SetRole(email, role) => {
+            logging::start(&config);
+            let done = compose::set_role(&config, &email, role).await;
+            done.map(|words| {
+                // Who reads it has gone: nobody is left to tell.
+                let _ = io::stdout().write_all(words.as_bytes());
+            })
+            .map_err(ServeError::Part)
+        }
         Task::Migrate => {
             logging::start(&config);
             compose::migrate(&config).await.map_err(ServeError::Part)

@@ -73,7 +73,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
-    let closing = platform.closing.clone();
+    let (closing, chores) = (platform.closing.clone(), platform.clone());
     let until = async {
         stop.cancelled().await;
         tracing::info!("stopping: finishing what is under way");
@@ -84,8 +84,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         stop.cancelled().await;
         workers.shutdown().await;
     };
-    // Both ends are bounded: the requests by the grace above, the workers by their own.
-    tokio::join!(serving, working);
+    // All ends are bounded: the requests by the grace above, the workers by their own, and chores stop at
+    // once.
+    tokio::join!(serving, working, chores.chores(&stop));
     tracing::info!("stopped");
     Ok(())
 }

@@ -215,6 +215,11 @@ pub const SETTINGS: &[Setting] = &[
     .secret()
     .filled(),
     setting(
+        "ADMIN_EMAIL",
+        None,
+        "The address whose account is an admin once the address is verified; without mail: fresco-server admin grant",
+    ),
+    setting(
         "SESSION_DAYS",
         Some("30"),
         "After how many days somebody has to sign in again, 1 to 365",

@@ -3,11 +3,14 @@
 //! All of it is in the schema `fresco_server` of the platform's own database, apart from the store
 //! of tenants: a tenant names its owner by [`User::owner`], and nothing else crosses.
 
+mod admins;
+mod api_keys;
 mod database;
 mod email;
 mod idempotency;
 mod migrations;
 mod password;
+mod scope;
 mod sessions;
 mod token;
 mod users;
@@ -20,8 +23,11 @@ use std::time::Duration;
 use fresco_core::{Health, Result};
 use secrecy::SecretString;
 
+pub use admins::{Suspension, UserChange, UserPage, UserQuery};
+pub use api_keys::{ApiKey, KeyCreation, KeyHolder, NewApiKey};
 pub use email::Email;
 pub use password::Password;
+pub use scope::Scope;
 pub use sessions::{LoginSession, NewLogin, NewSession, OpenSession};
 pub use users::{NewUser, Role, User};
 pub use wizard::{
@@ -41,6 +47,7 @@ pub struct AccountsConfig {
     connections: usize,
     session_life: Duration,
     session_idle: Duration,
+    admin_email: Option<Email>,
 }
 
 impl AccountsConfig {
@@ -49,7 +56,14 @@ impl AccountsConfig {
     #[must_use]
     pub fn new(url: SecretString, secret: SecretString) -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
-        Self { url, secret, connections: 8, session_life: 30 * day, session_idle: 7 * day }
+        Self {
+            url,
+            secret,
+            connections: 8,
+            session_life: 30 * day,
+            session_idle: 7 * day,
+            admin_email: None,
+        }
     }
 
     /// How long somebody stays signed in at most, and how long without a request. Default: 30 days,
@@ -57,6 +71,13 @@ impl AccountsConfig {
     #[must_use]
     pub fn sessions(mut self, life: Duration, idle: Duration) -> Self {
         (self.session_life, self.session_idle) = (life, idle);
+        self
+    }
+
+    /// Whoever verifies this address is an admin. Default: nobody.
+    #[must_use]
+    pub fn admin_email(mut self, email: Option<Email>) -> Self {
+        self.admin_email = email;
         self
     }
 
@@ -80,6 +101,7 @@ struct Shared {
     passwords: Passwords,
     session_life: Duration,
     session_idle: Duration,
+    admin_email: Option<Email>,
 }
 
 impl Accounts {
@@ -102,8 +124,8 @@ impl Accounts {
         let keys = Keys::derive(&config.secret)?;
         database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
-        let AccountsConfig { session_life, session_idle, .. } = config;
-        let shared = Shared { database, keys, passwords, session_life, session_idle };
+        let AccountsConfig { session_life, session_idle, admin_email, .. } = config;
+        let shared = Shared { database, keys, passwords, session_life, session_idle, admin_email };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -142,6 +164,10 @@ impl Accounts {
 
     fn session_idle(&self) -> Duration {
         self.shared.session_idle
+    }
+
+    fn admin_email(&self) -> Option<&Email> {
+        self.shared.admin_email.as_ref()
     }
 }
 

@@ -152,6 +152,24 @@ impl Accounts {
         .await
     }
 
+    /// Whether the session of this id still lives, and its account is not shut.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn session_lives(&self, id: Uuid) -> Result<bool> {
+        call("accounts.session_lives", async {
+            let sql = "SELECT FROM fresco_server.sessions s
+                       JOIN fresco_server.users u ON u.id = s.user_id
+                       WHERE s.id = $1 AND s.expires_at > now()
+                         AND s.last_seen_at > now() - make_interval(secs => $2)
+                         AND u.suspended_at IS NULL";
+            let idle = self.session_idle().as_secs_f64();
+            let client = self.database().client().await?;
+            Ok(client.query_opt(sql, &[&id, &idle]).await.mapped()?.is_some())
+        })
+        .await
+    }
+
     /// Ends a session. One that is not there has ended.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ pub(super) struct Key(Hmac<Sha256>);
 /// The keys, each derived from the one secret of the platform.
 pub(super) struct Keys {
     pub(super) sessions: Key,
+    pub(super) api_keys: Key,
     pub(super) wizard: Key,
     pub(super) bodies: Key,
 }
@@ -29,6 +30,7 @@ impl Keys {
         let key = |purpose: &str| Key::new(&root.mac(purpose.as_bytes()));
         Ok(Self {
             sessions: key("fresco-server sessions v1")?,
+            api_keys: key("fresco-server api keys v1")?,
             wizard: key("fresco-server wizard v1")?,
             bodies: key("fresco-server request bodies v1")?,
         })

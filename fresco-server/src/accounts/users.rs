@@ -23,7 +23,7 @@ pub struct User {
     pub created_at: DateTime<Utc>,
     /// When the address was last shown to be this person's; `None` for never.
     pub email_verified_at: Option<DateTime<Utc>>,
-    /// What the person may do.
+    /// What the person may do, as it was set; see [`Accounts::is_admin`].
     pub role: Role,
     /// When an admin shut the account.
     pub suspended_at: Option<DateTime<Utc>>,
@@ -36,6 +36,17 @@ pub enum Role {
     User,
     /// Look after the platform as well.
     Admin,
+}
+
+impl Role {
+    /// Its stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// The columns that [`User::read`] reads.

@@ -143,6 +143,9 @@ impl AuthApi {
 
     /// Signs a user in.
     async fn open(&self, user: User, login: &NewLogin) -> Result<WithCookie<Session>, Problem> {
+        if user.suspended_at.is_some() {
+            return Err(Problem::suspended());
+        }
         let new = self.platform.accounts.open_session(user.id, login).await?;
         let cookie = cookie::set(&self.platform.config, &new);
         let session = Session { user: Some(user.into()), expires_at: Some(new.expires_at) };
@@ -183,7 +186,8 @@ impl AuthApi {
     /// With `remember` the browser keeps the session until it ends by itself: 30 days after the
     /// sign-in, or 7 days after its last request, where the platform sets no other times. Without, it
     /// ends with the browser, and after a day. Errors: 401 `wrong_credentials`, the same for a wrong password and
-    /// for an address without an account.
+    /// for an address without an account; 403 `suspended` for the right password of an account that
+    /// an admin has shut.
     #[oai(path = "/api/auth.signIn", method = "post", operation_id = "auth_sign_in")]
     async fn sign_in(
         &self,

@@ -99,6 +99,10 @@ impl Search<'_> {
         if let ("object", Value::Object(fields)) = (schema.ty, value) {
             return self.fault_within(schema, fields, place);
         }
+        if let ("array", Value::Array(values), Some(of)) = (schema.ty, value, &schema.items) {
+            let mut values = values.iter().enumerate();
+            return values.find_map(|(at, value)| self.fault(of, value, &format!("{place}[{at}]")));
+        }
         let expected = expected(schema, value)?;
         Some((place.to_owned(), format!("must be {expected}")))
     }

@@ -31,7 +31,7 @@ enum HealthStatus {
 /// A part of the platform.
 #[derive(Clone, Copy, Debug, Enum)]
 #[oai(rename_all = "camelCase")]
-enum PartName {
+pub(super) enum PartName {
     Store,
     Accounts,
     Docker,
@@ -96,6 +96,12 @@ impl HealthApi {
         *last = Some((Instant::now(), report.clone()));
         report
     }
+}
+
+/// The parts that can't be used now.
+pub(super) async fn unhealthy(platform: &Platform) -> Vec<PartName> {
+    let parts = ask(platform).await.parts.into_iter();
+    parts.filter(|part| !part.healthy).map(|part| part.name).collect()
 }
 
 async fn ask(platform: &Platform) -> HealthReport {

@@ -21,7 +21,7 @@ use crate::api::body::Body;
 use crate::api::feed::Feed;
 use crate::api::header::Once;
 use crate::api::tenants::living;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, LogsRead};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -170,13 +170,17 @@ impl LogsApi {
     /// A tenant without a container has none. At most 1 MiB of text is answered. Errors: 404; 422
     /// `invalid` with the `field`; 503 `unavailable` while its container is being replaced.
     #[oai(path = "/api/tenants.getLogs", method = "post", operation_id = "tenants_get_logs")]
-    async fn get(&self, caller: Caller, body: Body<GetLogs>) -> Result<Json<TenantLog>, Problem> {
+    async fn get(
+        &self,
+        caller: Caller<LogsRead>,
+        body: Body<GetLogs>,
+    ) -> Result<Json<TenantLog>, Problem> {
         let GetLogs { tenant_id, lines, since } = body.0;
         let lines = lines.unwrap_or(LINES);
         if !(1..=MOST_LINES).contains(&lines) {
             return Err(Problem::field("lines", format!("Ask for 1 to {MOST_LINES} lines.")));
         }
-        let tenant = living(&self.platform, &caller, tenant_id).await?;
+        let tenant = living(&self.platform, &caller.user, tenant_id).await?;
         let mut query = LogQuery::last(lines);
         // Before that no container wrote anything, and runtimes count from then.
         query.since = since.map(|at| at.max(DateTime::UNIX_EPOCH));
@@ -200,7 +204,7 @@ impl LogsApi {
     #[oai(path = "/api/tenants/:id/logs", method = "get", operation_id = "tenants_logs")]
     async fn follow(
         &self,
-        caller: Caller,
+        caller: Caller<LogsRead>,
         /// The tenant's id.
         id: Path<Uuid>,
         /// The id of the last line that came in.
@@ -208,7 +212,7 @@ impl LogsApi {
         last: Once<String>,
     ) -> Result<Feed<LogEvent>, Problem> {
         let place = last.0.map(|text| Place::sent(&text, Utc::now())).transpose()?;
-        let tenant = living(&self.platform, &caller, id.0).await?;
+        let tenant = living(&self.platform, &caller.user, id.0).await?;
         let open = self.platform.streams.open(caller.user.id)?;
         let mut query = LogQuery::last(FIRST_LINES).follow();
         if let Some(place) = place {
@@ -221,6 +225,7 @@ impl LogsApi {
                 stream::iter([ended("This tenant has no container, so it has no log.")]).boxed()
             }
         };
+        let events = events.take_until(caller.ended(&self.platform));
         Ok(Feed::new(&self.platform.closing, open, events))
     }
 }

@@ -1,5 +1,7 @@
 //! The HTTP API: what each call takes, does and answers.
 
+mod admin;
+mod api_keys;
 mod auth;
 mod body;
 mod choice;
@@ -9,6 +11,7 @@ mod health;
 mod home;
 mod logs;
 mod operations;
+mod page;
 mod sessions;
 mod shapes;
 mod tenants;
@@ -37,8 +40,12 @@ enum Tag {
     Auth,
     /// The signed-in user's tenants.
     Tenants,
+    /// Keys for programs.
+    Keys,
     /// Work under way on a tenant.
     Operations,
+    /// All accounts and tenants, for admins.
+    Admin,
     /// The platform itself.
     System,
 }
@@ -49,6 +56,9 @@ type Calls = (
     sessions::SessionsApi,
     tenants::TenantsApi,
     logs::LogsApi,
+    api_keys::ApiKeysApi,
+    admin::AdminApi,
+    admin::platform::AdminPlatformApi,
     operations::OperationsApi,
     health::HealthApi,
     home::HomeApi,
@@ -62,6 +72,9 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         sessions::SessionsApi::new(platform.clone()),
         tenants::TenantsApi::new(platform.clone()),
         logs::LogsApi::new(platform.clone()),
+        api_keys::ApiKeysApi::new(platform.clone()),
+        admin::AdminApi::new(platform.clone()),
+        admin::platform::AdminPlatformApi::new(platform.clone()),
         operations::OperationsApi::new(platform.clone()),
         health::HealthApi::new(platform.clone()),
         home::HomeApi,
@@ -90,7 +103,8 @@ fn described<T: OpenApi>(calls: T) -> OpenApiService<T, ()> {
             "Sign up, pick a subdomain, and run an instance of your own of a containerised web \
              app.\n\nCalls are POST with a JSON body; streams are GET and send server-sent events. \
              Every error is a problem document (RFC 9457) whose `code` is stable. Signing in sets \
-             a cookie.",
+             a cookie; programs send an API key, as `Authorization: Bearer <key>`. Which of them a call \
+             takes, and the scope that a key needs, is its security.",
         )
         .license("MIT OR Apache-2.0")
         .external_document("https://documentation.networkcanvas.com/en/fresco")

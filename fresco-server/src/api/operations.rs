@@ -14,7 +14,7 @@ use crate::api::feed::Feed;
 use crate::api::header::Once;
 use crate::api::shapes::Operation;
 use crate::api::tenants::owned;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, TenantsRead};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -41,7 +41,7 @@ impl OperationsApi {
     #[oai(path = "/api/operations/:id/events", method = "get", operation_id = "operations_events")]
     async fn events(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsRead>,
         /// The operation's id.
         id: Path<Uuid>,
         /// The id of the last event that came in.
@@ -55,7 +55,7 @@ impl OperationsApi {
             // In the same words as for another's.
             if error.kind() == fresco_core::ErrorKind::NotFound { unknown() } else { error.into() }
         })?;
-        let tenant = owned(platform, &caller, operation.tenant.as_uuid()).await;
+        let tenant = owned(platform, &caller.user, operation.tenant.as_uuid()).await;
         tenant
             .map_err(|problem| if problem.code() == "not_found" { unknown() } else { problem })?;
         let place = platform.streams.open(caller.user.id)?;
@@ -72,6 +72,7 @@ impl OperationsApi {
                 };
                 Some((event, (events, now)))
             });
+        let shown = shown.take_until(caller.ended(platform));
         Ok(Feed::new(&platform.closing, place, shown))
     }
 }

@@ -73,7 +73,7 @@ impl SessionsApi {
     /// The last used session comes first; `current` is the one that asks.
     #[oai(path = "/api/auth.listSessions", method = "post", operation_id = "auth_list_sessions")]
     async fn list(&self, caller: Caller, _body: Body<Nothing>) -> Result<Json<Sessions>, Problem> {
-        let own = caller.session;
+        let own = caller.means;
         let sessions = self.platform.accounts.sessions(caller.user.id).await?;
         let shown = |session: OpenSession| SignedIn {
             id: session.id,
@@ -116,7 +116,7 @@ impl SessionsApi {
         _body: Body<Nothing>,
     ) -> Result<Json<Revoked>, Problem> {
         let accounts = &self.platform.accounts;
-        let revoked = accounts.revoke_sessions(caller.user.id, Some(caller.session)).await?;
+        let revoked = accounts.revoke_sessions(caller.user.id, Some(caller.means)).await?;
         Ok(Json(Revoked { revoked }))
     }
 }

@@ -11,20 +11,18 @@ use poem_openapi::types::ToJSON;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
+use crate::accounts::User;
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::choice::{self, SomeLimits};
 use crate::api::header::Once;
+use crate::api::page::{PageOf, Paged};
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
 use crate::api::text::Text;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, TenantsRead, TenantsWrite};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
-/// Tenants of a page, unless said otherwise.
-const PAGE: u32 = 20;
-/// Tenants of a page at most.
-const LARGEST_PAGE: u32 = 100;
 /// Operations that are shown with a tenant.
 const SHOWN_OPERATIONS: u32 = 10;
 
@@ -115,11 +113,11 @@ struct DestroyTenant {
 /// A tenant of the caller's, destroyed or not. Another's is answered as one that does not exist.
 pub(crate) async fn owned(
     platform: &Platform,
-    caller: &Caller,
+    user: &User,
     id: Uuid,
 ) -> Result<CoreTenant, Problem> {
     let mut query = TenantQuery::one(TenantId::from_uuid(id));
-    query.owner = Some(caller.user.owner());
+    query.owner = Some(user.owner());
     let page = platform.orchestrator.tenants(&query).await?;
     page.tenants.into_iter().next().ok_or_else(|| Problem::not_found("tenant"))
 }
@@ -127,10 +125,10 @@ pub(crate) async fn owned(
 /// A tenant of the caller's that something can be done with.
 pub(crate) async fn living(
     platform: &Platform,
-    caller: &Caller,
+    user: &User,
     id: Uuid,
 ) -> Result<CoreTenant, Problem> {
-    let tenant = owned(platform, caller, id).await?;
+    let tenant = owned(platform, user, id).await?;
     if tenant.state.status == fresco_core::TenantStatus::Destroyed {
         return Err(Problem::not_found("tenant"));
     }
@@ -167,7 +165,7 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.create", method = "post", operation_id = "tenants_create")]
     async fn create(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsWrite>,
         /// A key of the caller's own for this request.
         #[oai(name = "Idempotency-Key")]
         key: Once<String>,
@@ -199,7 +197,7 @@ impl TenantsApi {
                 })?
             }
         };
-        let accepted = orchestrator.deploy(id, spec, caller.user.actor()).await?;
+        let accepted = orchestrator.deploy(id, spec, caller.actor()).await?;
         Ok(Answer::Accepted(Json(Deployed::of(orchestrator, &accepted))))
     }
 
@@ -209,35 +207,22 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.list", method = "post", operation_id = "tenants_list")]
     async fn list(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsRead>,
         body: Body<ListTenants>,
     ) -> Result<Json<TenantPage>, Problem> {
         let ListTenants { page, limit, search, status } = body.0;
-        let (page, limit) = (page.unwrap_or(1), limit.unwrap_or(PAGE));
-        if page == 0 {
-            return Err(Problem::field("page", "Pages count from 1."));
-        }
-        if !(1..=LARGEST_PAGE).contains(&limit) {
-            return Err(Problem::field(
-                "limit",
-                format!("A page has 1 to {LARGEST_PAGE} tenants."),
-            ));
-        }
+        let page = PageOf::asked(page, limit)?;
         let orchestrator = &self.platform.orchestrator;
         let mut query = TenantQuery::all();
         query.owner = Some(caller.user.owner());
         query.search =
             search.map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
         query.status = status.map(Into::into);
-        query.offset = u64::from(page - 1) * u64::from(limit);
-        query.limit = u64::from(limit);
+        (query.offset, query.limit) = (page.offset(), page.limit());
         let found = orchestrator.tenants(&query).await?;
-        Ok(Json(TenantPage {
-            tenants: found.tenants.iter().map(|one| Tenant::of(orchestrator, one)).collect(),
-            total: found.total,
-            page,
-            pages: found.total.div_ceil(u64::from(limit)),
-        }))
+        let tenants = found.tenants.iter().map(|one| Tenant::of(orchestrator, one)).collect();
+        let Paged { total, page, pages } = page.with(found.total);
+        Ok(Json(TenantPage { tenants, total, page, pages }))
     }
 
     /// Shows a tenant with its last operations.
@@ -247,11 +232,11 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.get", method = "post", operation_id = "tenants_get")]
     async fn get(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsRead>,
         body: Body<TenantRef>,
     ) -> Result<Json<TenantDetails>, Problem> {
         let orchestrator = &self.platform.orchestrator;
-        let tenant = owned(&self.platform, &caller, body.tenant_id).await?;
+        let tenant = owned(&self.platform, &caller.user, body.tenant_id).await?;
         let operations = orchestrator.operations(tenant.id, SHOWN_OPERATIONS).await?;
         Ok(Json(TenantDetails {
             tenant: Tenant::of(orchestrator, &tenant),
@@ -264,9 +249,13 @@ impl TenantsApi {
     /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way; 503
     /// `at_capacity` when its room is taken.
     #[oai(path = "/api/tenants.start", method = "post", operation_id = "tenants_start")]
-    async fn start(&self, caller: Caller, body: Body<TenantRef>) -> Result<Answer<Begun>, Problem> {
-        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
-        let begun = self.platform.orchestrator.start_tenant(tenant.id, caller.user.actor()).await?;
+    async fn start(
+        &self,
+        caller: Caller<TenantsWrite>,
+        body: Body<TenantRef>,
+    ) -> Result<Answer<Begun>, Problem> {
+        let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
+        let begun = self.platform.orchestrator.start_tenant(tenant.id, caller.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -275,9 +264,13 @@ impl TenantsApi {
     /// Errors: 404; 409 `operation_in_progress` with the `operationId` that is in the way; 409
     /// `conflict` for a tenant that was never active.
     #[oai(path = "/api/tenants.stop", method = "post", operation_id = "tenants_stop")]
-    async fn stop(&self, caller: Caller, body: Body<TenantRef>) -> Result<Answer<Begun>, Problem> {
-        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
-        let begun = self.platform.orchestrator.stop_tenant(tenant.id, caller.user.actor()).await?;
+    async fn stop(
+        &self,
+        caller: Caller<TenantsWrite>,
+        body: Body<TenantRef>,
+    ) -> Result<Answer<Begun>, Problem> {
+        let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
+        let begun = self.platform.orchestrator.stop_tenant(tenant.id, caller.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -287,12 +280,11 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.restart", method = "post", operation_id = "tenants_restart")]
     async fn restart(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsWrite>,
         body: Body<TenantRef>,
     ) -> Result<Answer<Begun>, Problem> {
-        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
-        let begun =
-            self.platform.orchestrator.restart_tenant(tenant.id, caller.user.actor()).await?;
+        let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
+        let begun = self.platform.orchestrator.restart_tenant(tenant.id, caller.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -304,10 +296,10 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.update", method = "post", operation_id = "tenants_update")]
     async fn update(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsWrite>,
         body: Body<UpdateTenant>,
     ) -> Result<Answer<Begun>, Problem> {
-        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         let (policy, spec) = (&self.platform.config.tenants, &tenant.spec);
         let limits = body.limits.as_ref().filter(|limits| !limits.is_empty());
         if body.image.is_none() && body.environment.is_none() && limits.is_none() {
@@ -328,7 +320,7 @@ impl TenantsApi {
             update.limits = Some(limits.checked(policy, &spec.app, spec.limits)?);
         }
         let orchestrator = &self.platform.orchestrator;
-        let begun = orchestrator.update_tenant(tenant.id, update, caller.user.actor()).await?;
+        let begun = orchestrator.update_tenant(tenant.id, update, caller.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 
@@ -339,10 +331,10 @@ impl TenantsApi {
     #[oai(path = "/api/tenants.destroy", method = "post", operation_id = "tenants_destroy")]
     async fn destroy(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsWrite>,
         body: Body<DestroyTenant>,
     ) -> Result<Answer<Begun>, Problem> {
-        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         if *body.confirmation != *tenant.spec.subdomain.as_str() {
             return Err(Problem::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -351,8 +343,7 @@ impl TenantsApi {
             )
             .of_field("confirmation"));
         }
-        let begun =
-            self.platform.orchestrator.destroy_tenant(tenant.id, caller.user.actor()).await?;
+        let begun = self.platform.orchestrator.destroy_tenant(tenant.id, caller.actor()).await?;
         Ok(Answer::Accepted(Json(begun.into())))
     }
 }

@@ -13,7 +13,7 @@ use crate::accounts::{Email, WizardSession, WizardStep, WizardUpdate};
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::tenants::{newest_operation, owned};
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, TenantsRead};
 use crate::http::client::Client;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -169,10 +169,10 @@ impl WizardApi {
     )]
     async fn get_deployment_status(
         &self,
-        caller: Caller,
+        caller: Caller<TenantsRead>,
         body: Body<DeploymentOf>,
     ) -> Result<Json<Deployment>, Problem> {
-        let tenant = owned(&self.platform, &caller, body.tenant_id).await?;
+        let tenant = owned(&self.platform, &caller.user, body.tenant_id).await?;
         let operation = newest_operation(&self.platform, tenant.id).await?;
         Ok(Json(Deployment {
             status: tenant.state.status.into(),

@@ -12,6 +12,7 @@ use poem::{Body, Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use crate::config::Config;
 use crate::http::addresses::Addresses;
+use crate::http::credentials::has_key;
 use crate::http::problem::Problem;
 use crate::origin::Origin;
 
@@ -20,7 +21,7 @@ const MOST_BODY: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
 /// Headers of a request from another origin that may be sent.
-const CORS_HEADERS: &str = "content-type, idempotency-key, last-event-id";
+const CORS_HEADERS: &str = "authorization, content-type, idempotency-key, last-event-id";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -86,11 +87,13 @@ impl Guard {
             )
         };
         let (origin, site) = (once(request, header::ORIGIN)?, once(request, SEC_FETCH_SITE)?);
+        // A key, unlike a cookie, is sent by nobody who was not given it.
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let unforged = reads || has_key(request);
         let Some(origin) = origin else {
             // A link on any page may lead here; only what changes something must be our own.
             let ours = site.is_none_or(|site| site == "same-origin");
-            return if reads || ours { Ok(From::Here) } else { Err(foreign()) };
+            return if unforged || ours { Ok(From::Here) } else { Err(foreign()) };
         };
         let origin: Option<Origin> = origin.parse().ok();
         if origin.is_some() && origin == self.other {
@@ -101,7 +104,7 @@ impl Guard {
         });
         let same_site = site.is_none_or(|site| site == "same-origin");
         // Without the headers of CORS a browser keeps what is read from a foreign page.
-        if reads || (own && same_site) { Ok(From::Here) } else { Err(foreign()) }
+        if unforged || (own && same_site) { Ok(From::Here) } else { Err(foreign()) }
     }
 
     fn allow(&self, response: &mut Response) {

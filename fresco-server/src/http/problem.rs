@@ -10,10 +10,15 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSch
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 
+use crate::accounts::Scope;
+
 /// After how many seconds it is worth to ask a full platform again.
 const FULL_RETRY: u32 = 300;
 /// After how many seconds it is worth to ask again when tenants were not proved to be kept apart.
 const UNPROVED_RETRY: u32 = 30;
+
+/// What answers of 401 ask for.
+const CHALLENGES: &str = "Cookie realm=\"Fresco Platform\", Bearer realm=\"Fresco Platform\"";
 
 /// An error's document.
 #[derive(Clone, Debug, Object)]
@@ -80,6 +85,41 @@ impl Problem {
     /// 401: nobody is signed in.
     pub(crate) fn not_signed_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")
+    }
+
+    /// 401: this key is none, or no longer.
+    pub(crate) fn invalid_key() -> Self {
+        let words = "This API key is not valid: it is mistyped, was revoked or has expired.";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_key", words)
+    }
+
+    /// 400: a cookie and a key came together.
+    pub(crate) fn two_credentials() -> Self {
+        let words = "Send the session's cookie or an API key, not both.";
+        Self::new(StatusCode::BAD_REQUEST, "two_credentials", words)
+    }
+
+    /// 403: no key will do for this.
+    pub(crate) fn session_required() -> Self {
+        let words = "This can't be done with an API key. Sign in.";
+        Self::new(StatusCode::FORBIDDEN, "session_required", words)
+    }
+
+    /// 403: the key is for other things.
+    pub(crate) fn insufficient_scope(needed: Scope) -> Self {
+        let words = format!("This needs an API key with the scope {needed}.");
+        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", words)
+    }
+
+    /// 403: only those may who look after the platform.
+    pub(crate) fn not_admin() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_admin", "Only admins of the platform may do this.")
+    }
+
+    /// 403: the account is shut. Only who knows its password is told.
+    pub(crate) fn suspended() -> Self {
+        let words = "This account is suspended. Ask whoever runs the platform.";
+        Self::new(StatusCode::FORBIDDEN, "suspended", words)
     }
 
     /// 405: the address answers these methods only.
@@ -210,8 +250,8 @@ impl IntoResponse for Problem {
             headers.insert(header::ALLOW, methods);
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("Cookie realm=\"Fresco Platform\"");
-            headers.insert(header::WWW_AUTHENTICATE, scheme);
+            let challenges = HeaderValue::from_static(CHALLENGES);
+            headers.insert(header::WWW_AUTHENTICATE, challenges);
         }
         response
     }

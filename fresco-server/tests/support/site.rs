@@ -7,8 +7,8 @@ use fresco_server::accounts::Accounts;
 use fresco_server::settings::Values;
 use fresco_server::{Config, Platform, app};
 use poem::endpoint::BoxEndpoint;
-use poem::http::StatusCode;
-use poem::test::TestClient;
+use poem::http::{Method, StatusCode};
+use poem::test::{TestClient, TestRequestBuilder};
 use poem::{EndpointExt, Response};
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ pub struct Site {
     pub database: Database,
     pub world: MemoryWorld,
     pub orchestrator: Orchestrator,
+    pub platform: Platform,
     _workers: Workers,
     client: TestClient<BoxEndpoint<'static, Response>>,
     host: String,
@@ -94,7 +95,8 @@ impl Site {
         let url = secret(&database.url);
         let accounts =
             fresco_server::accounts::AccountsConfig::new(url, config.auth_secret.clone())
-                .sessions(config.session_life, config.session_idle);
+                .sessions(config.session_life, config.session_idle)
+                .admin_email(config.admin_email.clone());
         let accounts = Accounts::connect(accounts).await.unwrap();
         let world = MemoryWorld::new();
         let backends = wrap(&world.backends(), faults);
@@ -108,9 +110,9 @@ impl Site {
         let host = config.public_url.to_string();
         let host = host.split("//").nth(1).unwrap().to_owned();
         let platform = Platform::new(config, orchestrator.clone(), accounts);
-        let endpoint = app(platform).map_to_response().boxed();
+        let endpoint = app(platform.clone()).map_to_response().boxed();
         let client = TestClient::new(endpoint);
-        Self { database, world, orchestrator, _workers: workers, client, host }
+        Self { database, world, orchestrator, platform, _workers: workers, client, host }
     }
 
     /// Calls as nobody.
@@ -134,6 +136,22 @@ impl Site {
         assert!(kind.starts_with(expected), "{kind}");
         let body = response.into_body().into_json().await.unwrap();
         Answer { status: status.as_u16(), body, set_cookie, retry_after }
+    }
+
+    /// A request that is not sent yet.
+    pub fn request(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> TestRequestBuilder<'_, BoxEndpoint<'static, Response>> {
+        self.client.request(method, path).header("host", &self.host)
+    }
+
+    /// Calls with this API key.
+    pub async fn post_key(&self, key: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = self.request(Method::POST, path).body_json(&body);
+        let response = request.header("authorization", format!("Bearer {key}")).send().await.0;
+        (response.status().as_u16(), response.into_body().into_json().await.unwrap())
     }
 
     /// A new session of the wizard.

@@ -45,6 +45,8 @@ pub enum WizardClaim<T> {
     },
     /// The address has an account, and its password was not the one that was typed.
     SignInRequired,
+    /// It is this person's, whose account is shut.
+    Suspended,
 }
 
 impl Accounts {
@@ -85,6 +87,9 @@ impl Accounts {
             let Some(user) = owner(&transaction, &row, &session).await? else {
                 return Ok(WizardClaim::SignInRequired);
             };
+            if user.suspended_at.is_some() {
+                return Ok(WizardClaim::Suspended);
+            }
             let tenant = session.tenant;
             match ask(WizardChoice { tenant, subdomain, user: user.clone() }).await {
                 Ok(accepted) => {

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use crate::accounts::NewSession;
 use crate::config::Config;
-use crate::http::caller::cookie_name;
+use crate::http::credentials::cookie_name;
 
 /// The header that sets it: for the browser to keep until the session ends, or until it is closed.
 pub(crate) fn set(config: &Config, session: &NewSession) -> String {

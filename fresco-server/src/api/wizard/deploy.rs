@@ -51,6 +51,7 @@ pub(super) async fn deploy(
             let words = "This address has an account with another password. Do step 1 again with its password, or take another address.";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "sign_in_required", words));
         }
+        WizardClaim::Suspended => return Err(Problem::suspended()),
     };
     let login = accounts.open_session(user.id, &login).await?;
     let deployed = Deployed::of(orchestrator, &accepted);
