@@ -9,7 +9,7 @@ use crate::settings::{SETTINGS, Setting, Values};
 pub(crate) const NETWORK_PROBE: &str = "network-probe";
 
 /// What the program was started for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Task {
     /// Serve until told to stop.
@@ -18,6 +18,8 @@ pub enum Task {
     Migrate,
     /// Look at everything that the platform needs, and say what is wrong.
     Doctor,
+    /// Invite this address to sign up.
+    Invite(String),
     /// Print the rules that keep tenants from this machine, for `nft -f`.
     Firewall,
     /// Be the program in a container that probes those rules.
@@ -37,6 +39,11 @@ where
     let (task, flags) = match matches.subcommand() {
         Some(("migrate", flags)) => (Task::Migrate, flags),
         Some(("doctor", flags)) => (Task::Doctor, flags),
+        Some(("invite", flags)) => {
+            // The argument is required.
+            let email = flags.get_one::<String>("email").cloned().unwrap_or_default();
+            (Task::Invite(email), flags)
+        }
         Some(("firewall", flags)) => (Task::Firewall, flags),
         Some((NETWORK_PROBE, flags)) => (Task::NetworkProbe, flags),
         Some((_, flags)) => (Task::Serve, flags),
@@ -63,6 +70,11 @@ fn command() -> Command {
         )
         .subcommand(
             Command::new("doctor").about("Look at all that is needed, and say what is wrong"),
+        )
+        .subcommand(
+            Command::new("invite")
+                .about("Invite somebody to sign up, and print the link, which holds once")
+                .arg(Arg::new("email").value_name("EMAIL").required(true)),
         )
         .subcommand(Command::new("firewall").about(
             "Print the rules that keep tenants from this machine, for `nft -f` before Docker starts",

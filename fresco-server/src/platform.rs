@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::http::streams::Streams;
+use crate::http::throttle::Throttle;
 
 /// The parts of a running platform. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Platform {
     pub closing: CancellationToken,
     /// Who listens.
     pub(crate) streams: Streams,
+    /// Who asks how often.
+    pub(crate) throttle: Throttle,
 }
 
 impl Platform {
@@ -30,7 +33,8 @@ impl Platform {
     #[must_use]
     pub fn new(config: Config, orchestrator: Orchestrator, accounts: Accounts) -> Self {
         let closing = CancellationToken::new();
-        let (config, streams) = (Arc::new(config), Streams::default());
-        Self { config, orchestrator, accounts, closing, streams }
+        let (streams, throttle) = (Streams::default(), Throttle::new(&config.rates));
+        let config = Arc::new(config);
+        Self { config, orchestrator, accounts, closing, streams, throttle }
     }
 }

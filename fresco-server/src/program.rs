@@ -49,6 +49,13 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let _ = io::stdout().write_all(rules.as_bytes());
             })
             .map_err(ServeError::Part),
+        Task::Invite(email) => compose::invite(&config, &email)
+            .await
+            .map(|link| {
+                // Who reads it has gone: nobody is left to tell.
+                let _ = io::stdout().write_all(link.as_bytes());
+            })
+            .map_err(ServeError::Part),
         Task::Migrate => {
             logging::start(&config);
             compose::migrate(&config).await.map_err(ServeError::Part)

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::app;
 use crate::compose;
 use crate::config::Config;
+use crate::expiry;
 use crate::http::connections;
 
 /// How long requests under way may take to end after the signal.
@@ -79,13 +80,16 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         tracing::info!("stopping: finishing what is under way");
         closing.cancel();
     };
-    let serving = connections::serve(listener, app(platform), until, GRACE);
+    let limits = connections::Limits::of(&platform.config);
+    let expiring = expiry::run(platform.clone(), stop.clone());
+    let serving = connections::serve(listener, app(platform), limits, until, GRACE);
     let working = async {
         stop.cancelled().await;
         workers.shutdown().await;
     };
-    // Both ends are bounded: the requests by the grace above, the workers by their own.
-    tokio::join!(serving, working);
+    // All ends are bounded: the requests by the grace above, the workers by their own, and what expires
+    // is looked for no more.
+    tokio::join!(serving, working, expiring);
     tracing::info!("stopped");
     Ok(())
 }

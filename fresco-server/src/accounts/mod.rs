@@ -7,9 +7,12 @@ mod database;
 mod email;
 mod idempotency;
 mod migrations;
+mod networks;
 mod password;
 mod sessions;
+mod signup;
 mod token;
+mod trials;
 mod users;
 mod wizard;
 
@@ -23,7 +26,10 @@ use secrecy::SecretString;
 pub use email::Email;
 pub use password::Password;
 pub use sessions::{LoginSession, NewLogin, NewSession, OpenSession};
+pub use signup::{NewInvite, SignupPolicy};
+pub use trials::{Trial, TrialTerms};
 pub use users::{NewUser, Role, User};
+pub(crate) use wizard::is_refusal;
 pub use wizard::{
     NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep,
     WizardUpdate,
@@ -41,6 +47,8 @@ pub struct AccountsConfig {
     connections: usize,
     session_life: Duration,
     session_idle: Duration,
+    signup: SignupPolicy,
+    trial: Option<TrialTerms>,
 }
 
 impl AccountsConfig {
@@ -49,7 +57,15 @@ impl AccountsConfig {
     #[must_use]
     pub fn new(url: SecretString, secret: SecretString) -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
-        Self { url, secret, connections: 8, session_life: 30 * day, session_idle: 7 * day }
+        Self {
+            url,
+            secret,
+            connections: 8,
+            session_life: 30 * day,
+            session_idle: 7 * day,
+            signup: SignupPolicy::Open,
+            trial: None,
+        }
     }
 
     /// How long somebody stays signed in at most, and how long without a request. Default: 30 days,
@@ -57,6 +73,21 @@ impl AccountsConfig {
     #[must_use]
     pub fn sessions(mut self, life: Duration, idle: Duration) -> Self {
         (self.session_life, self.session_idle) = (life, idle);
+        self
+    }
+
+    /// Who may make an account. Default: everybody.
+    #[must_use]
+    pub fn signup(mut self, policy: SignupPolicy) -> Self {
+        self.signup = policy;
+        self
+    }
+
+    /// What holds for tenants of people with an unverified address; `None`, the default, where no
+    /// address can be verified: what holds for all.
+    #[must_use]
+    pub fn trial(mut self, terms: Option<TrialTerms>) -> Self {
+        self.trial = terms;
         self
     }
 
@@ -80,6 +111,8 @@ struct Shared {
     passwords: Passwords,
     session_life: Duration,
     session_idle: Duration,
+    signup: SignupPolicy,
+    trial: Option<TrialTerms>,
 }
 
 impl Accounts {
@@ -102,8 +135,9 @@ impl Accounts {
         let keys = Keys::derive(&config.secret)?;
         database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
-        let AccountsConfig { session_life, session_idle, .. } = config;
-        let shared = Shared { database, keys, passwords, session_life, session_idle };
+        let AccountsConfig { session_life, session_idle, signup, trial, .. } = config;
+        let shared =
+            Shared { database, keys, passwords, session_life, session_idle, signup, trial };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -142,6 +176,14 @@ impl Accounts {
 
     fn session_idle(&self) -> Duration {
         self.shared.session_idle
+    }
+
+    fn signup(&self) -> &SignupPolicy {
+        &self.shared.signup
+    }
+
+    fn trial(&self) -> Option<TrialTerms> {
+        self.shared.trial
     }
 }
 

@@ -1,8 +1,10 @@
 //! The HTTP API: what each call takes, does and answers.
 
+mod attempts;
 mod auth;
 mod body;
 mod choice;
+mod explorer;
 mod feed;
 mod header;
 mod health;
@@ -69,7 +71,7 @@ pub(crate) fn routes(platform: &Platform) -> Route {
     let service = described(calls);
     Route::new()
         .at("/openapi.json", poem::get(service.spec_endpoint()))
-        .nest("/docs", service.swagger_ui())
+        .nest("/docs", explorer::pages(&service.swagger_ui_html()))
         .nest("/", service)
 }
 

@@ -55,6 +55,7 @@ fn https_is_production_which_refuses_what_only_suits_development() {
         ("PUBLIC_URL", "https://fresco.example.org"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
+        ("SIGNUP", "open"),
     ]);
     let config = config.unwrap();
     assert!(config.is_production() && config.traefik.https);
@@ -88,6 +89,7 @@ fn no_other_origin_may_call_in_production_unless_it_is_named() {
         ("PUBLIC_URL", "https://fresco.example.org"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
+        ("SIGNUP", "open"),
     ];
     assert!(read(&[]).unwrap().cors_origin.is_some());
     assert!(read(&production).unwrap().cors_origin.is_none());

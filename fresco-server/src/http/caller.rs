@@ -95,6 +95,8 @@ impl<'a> ApiExtractor<'a> for Caller {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let session = identify(request).await?.session.ok_or_else(Problem::not_signed_in)?;
+        let platform = request.data::<Platform>().ok_or_else(Problem::internal)?;
+        platform.throttle.account(request, session.user.id)?;
         Ok(Self { user: session.user, session: session.id })
     }
 }
