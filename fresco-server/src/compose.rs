@@ -151,7 +151,9 @@ pub async fn invite(config: &Config, email: &str) -> Result<String> {
         SignupPolicy::Invite => "",
         _ => "\nNobody is asked for it now: SIGNUP is not invite.",
     };
-    Ok(format!("{link}\n\nIt invites {email}, once, until {until}. Programs send what follows the = sign as `invite` to wizard.createSession or auth.signUp.{unused}\n"))
+    Ok(format!(
+        "{link}\n\nIt invites {email}, once, until {until}. Programs send what follows the = sign as `invite` to wizard.createSession or auth.signUp.{unused}\n"
+    ))
 }
 
 /// The server of the tenants' data, which tenants reach under this host and port, with the limits of

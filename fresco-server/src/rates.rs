@@ -74,7 +74,9 @@ impl FromStr for Rate {
             let unit = Unit::ALL.into_iter().find(|known| known.name() == unit)?;
             Some(Self { times, unit })
         };
-        parse().ok_or_else(|| format!("a rate such as 30/minute (1 to {MOST} a second, minute or hour)"))
+        parse().ok_or_else(|| {
+            format!("a rate such as 30/minute (1 to {MOST} a second, minute or hour)")
+        })
     }
 }
 

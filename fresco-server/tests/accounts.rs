@@ -35,7 +35,8 @@ fn subdomain() -> WizardStep {
 }
 
 async fn sign_up(accounts: &Accounts, address: &str) -> Option<User> {
-    let new = NewUser { email: email(address), password: password(PASSWORD), name: None, invite: None };
+    let new =
+        NewUser { email: email(address), password: password(PASSWORD), name: None, invite: None };
     accounts.sign_up(&new).await.unwrap()
 }
 

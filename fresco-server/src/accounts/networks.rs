@@ -34,11 +34,7 @@ impl Accounts {
 }
 
 /// Notes that this account is signed in from there.
-pub(super) async fn note(
-    transaction: &Transaction<'_>,
-    user: Uuid,
-    address: IpAddr,
-) -> Result<()> {
+pub(super) async fn note(transaction: &Transaction<'_>, user: Uuid, address: IpAddr) -> Result<()> {
     let network = network::of(address).to_string();
     let sql = "INSERT INTO fresco_server.known_networks (user_id, network) VALUES ($1, $2)
                ON CONFLICT (user_id, network) DO UPDATE SET last_seen_at = now()";

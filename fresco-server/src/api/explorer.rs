@@ -23,7 +23,8 @@ const PAGE: &str = r#"<!doctype html>
 "#;
 
 /// What begins it. The document is fetched, since it is the same as for everybody else.
-const START: &str = "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#ui', deepLinking: true });\n";
+const START: &str =
+    "SwaggerUIBundle({ url: '/openapi.json', dom_id: '#ui', deepLinking: true });\n";
 
 /// It runs and loads the platform's own, calls the platform alone, and draws its arrows itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \

@@ -242,9 +242,8 @@ impl TenantsApi {
         query.limit = u64::from(limit);
         let found = orchestrator.tenants(&query).await?;
         let ends = self.platform.accounts.expiries(&caller.user).await?;
-        let shown = |one: &CoreTenant| {
-            Tenant::of(orchestrator, one).expiring(ends.get(&one.id).copied())
-        };
+        let shown =
+            |one: &CoreTenant| Tenant::of(orchestrator, one).expiring(ends.get(&one.id).copied());
         Ok(Json(TenantPage {
             tenants: found.tenants.iter().map(shown).collect(),
             total: found.total,

@@ -30,11 +30,9 @@ const fn usual<T>(development: T, production: T) -> Usual<T> {
 
 impl Reader<'_> {
     pub(super) fn rates(&mut self, production: bool) -> Option<Rates> {
-        let mut rate = |name, words: Usual<&str>| {
-            match self.text(name) {
-                Some(_) => self.parse::<Rate>(name, "a rate such as 30/minute, 600/hour or 5/second"),
-                None => words.of(production).parse().ok(),
-            }
+        let mut rate = |name, words: Usual<&str>| match self.text(name) {
+            Some(_) => self.parse::<Rate>(name, "a rate such as 30/minute, 600/hour or 5/second"),
+            None => words.of(production).parse().ok(),
         };
         let sign_in = rate("RATE_SIGN_IN", usual("6000/minute", "30/minute"));
         let attempts = rate("RATE_ATTEMPTS", usual("6000/minute", "30/hour"));
@@ -85,8 +83,14 @@ impl Reader<'_> {
         let domains = self.text("SIGNUP_EMAIL_DOMAINS").unwrap_or_default();
         let domains = domains.split(',').map(|name| name.trim().to_lowercase());
         let domains: Vec<_> = domains.filter(|name| !name.is_empty()).collect();
-        let good = domains.iter().all(|name| format!("a@{name}").parse::<crate::accounts::Email>().is_ok());
-        self.check("SIGNUP_EMAIL_DOMAINS", good, "must be domains such as example.org, separated by commas");
+        let good = domains
+            .iter()
+            .all(|name| format!("a@{name}").parse::<crate::accounts::Email>().is_ok());
+        self.check(
+            "SIGNUP_EMAIL_DOMAINS",
+            good,
+            "must be domains such as example.org, separated by commas",
+        );
         let Some(policy) = self.text("SIGNUP") else {
             self.check(
                 "SIGNUP",

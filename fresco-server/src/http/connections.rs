@@ -177,7 +177,8 @@ mod tests {
         let (address, (stop, stopped)) = (listener.local_addr().unwrap(), oneshot::channel());
         let endpoint = make_sync(|_| "x".repeat(64 << 20));
         let until = async { stopped.await.unwrap_or_default() };
-        let serving = tokio::spawn(serve(listener, endpoint, limits, until, Duration::from_secs(5)));
+        let serving =
+            tokio::spawn(serve(listener, endpoint, limits, until, Duration::from_secs(5)));
         (address, stop, serving)
     }
 

@@ -111,16 +111,22 @@ impl Problem {
         let seconds = error.context("seconds").and_then(|text| text.parse().ok());
         match error.context("quota") {
             Some("tenants") => {
-                let words = format!("You have as many tenants as one may have here: {most}. Destroy one that is not needed, or ask the operators.");
+                let words = format!(
+                    "You have as many tenants as one may have here: {most}. Destroy one that is not needed, or ask the operators."
+                );
                 Self::new(StatusCode::CONFLICT, "too_many_tenants", words)
             }
             Some("creations") => {
-                let words = format!("You have asked for as many tenants as one may within an hour: {most}. Wait, and try again.");
+                let words = format!(
+                    "You have asked for as many tenants as one may within an hour: {most}. Wait, and try again."
+                );
                 let wait = Duration::from_secs(seconds.unwrap_or(60));
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_deploys", words).after(wait)
             }
             _ => {
-                let words = format!("This platform runs {most} tenants of people who have not shown yet that their address is theirs, and there is no place for one more. Verify your e-mail address, then try again.");
+                let words = format!(
+                    "This platform runs {most} tenants of people who have not shown yet that their address is theirs, and there is no place for one more. Verify your e-mail address, then try again."
+                );
                 Self::new(StatusCode::FORBIDDEN, "verification_required", words)
             }
         }
@@ -164,7 +170,9 @@ impl Problem {
     /// 503: the answer took longer than this.
     pub(crate) fn late(deadline: Duration) -> Self {
         let seconds = deadline.as_secs();
-        let words = format!("There was no answer within {seconds} seconds. What was asked for may have been done; look before you try again.");
+        let words = format!(
+            "There was no answer within {seconds} seconds. What was asked for may have been done; look before you try again."
+        );
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", words).after(Duration::from_secs(5))
     }
 

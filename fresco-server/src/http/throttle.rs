@@ -56,11 +56,17 @@ impl Class {
             return Some(if stream { Self::Streams } else { Self::Reads });
         }
         Some(match path {
-            "/api/auth.signIn" | "/api/auth.changePassword" | "/api/auth.resetPassword"
+            "/api/auth.signIn"
+            | "/api/auth.changePassword"
+            | "/api/auth.resetPassword"
             | "/api/auth.verifyEmail" => Self::SignIn,
-            "/api/auth.signUp" | "/api/wizard.createSession" | "/api/wizard.updateSession"
-            | "/api/wizard.verifyEmail" | "/api/wizard.deployTenant" => Self::SignUp,
-            "/api/auth.requestPasswordReset" | "/api/auth.resendVerification"
+            "/api/auth.signUp"
+            | "/api/wizard.createSession"
+            | "/api/wizard.updateSession"
+            | "/api/wizard.verifyEmail"
+            | "/api/wizard.deployTenant" => Self::SignUp,
+            "/api/auth.requestPasswordReset"
+            | "/api/auth.resendVerification"
             | "/api/auth.updateProfile" => Self::Mail,
             _ => {
                 let call = path.rsplit('.').next().unwrap_or_default();
@@ -172,7 +178,8 @@ impl Table {
         // Two parts of the hash that have nothing in common.
         let [one, two] = [hash, hash >> 32].map(|part| part as usize % CELLS);
         // Both count, each in a half of its own.
-        let (first, second) = (self.limiter.check_key(&one), self.limiter.check_key(&(CELLS + two)));
+        let (first, second) =
+            (self.limiter.check_key(&one), self.limiter.check_key(&(CELLS + two)));
         match (first, second) {
             (Err(first), Err(second)) => {
                 let now = self.limiter.clock().now();

@@ -67,9 +67,11 @@ async fn where_nobody_may_sign_up_nobody_does_and_who_has_an_account_signs_in() 
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn only_addresses_of_the_named_domains_sign_up() {
-    let settings = [("SIGNUP", "domains"), ("SIGNUP_EMAIL_DOMAINS", "Example.org, uni.example.edu")];
+    let settings =
+        [("SIGNUP", "domains"), ("SIGNUP_EMAIL_DOMAINS", "Example.org, uni.example.edu")];
     let site = site(&settings).await;
-    for email in ["a@example.com", "a@x.example.org", "a@notexample.org", "a@example.org.evil.com"] {
+    for email in ["a@example.com", "a@x.example.org", "a@notexample.org", "a@example.org.evil.com"]
+    {
         sign_up(&site, email, None).await.refuses(403, "email_domain_refused");
         begin(&site, email, None).await.refuses(403, "email_domain_refused");
     }

@@ -38,11 +38,7 @@ fn at_most(spec: &TenantSpec, tenants: u64) -> NewOperation {
     asked(Action::Create, spec).under(quota)
 }
 
-async fn create(
-    store: &Arc<dyn Store>,
-    spec: &TenantSpec,
-    new: &NewOperation,
-) -> Result<TenantId> {
+async fn create(store: &Arc<dyn Store>, spec: &TenantSpec, new: &NewOperation) -> Result<TenantId> {
     store.create(TenantId::new(), spec, new).await.map(|(tenant, _)| tenant.id)
 }
 

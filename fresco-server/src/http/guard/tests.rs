@@ -22,7 +22,11 @@ fn guarded(settings: &[(&str, &str)]) -> TestClient<impl Endpoint> {
     let length = make(|mut request: Request| async move {
         Ok::<_, poem::Error>(request.take_body().into_bytes().await?.len().to_string())
     });
-    TestClient::new(length.with(Guard::new(&config, Addresses::default(), Throttle::new(&config.rates))).around(edge::finish))
+    TestClient::new(
+        length
+            .with(Guard::new(&config, Addresses::default(), Throttle::new(&config.rates)))
+            .around(edge::finish),
+    )
 }
 
 fn with<'a, E: Endpoint>(
@@ -244,7 +248,9 @@ async fn raw(bytes: &str) -> String {
     let address = acceptor.local_addr()[0].as_socket_addr().copied().unwrap();
     let config = Config::read(&Values::new(DEVELOPMENT.iter().copied())).unwrap();
     let echo = make(|_| async { Ok::<_, poem::Error>("fine") });
-    let echo = echo.with(Guard::new(&config, Addresses::of(Vec::new()), Throttle::new(&config.rates))).around(edge::finish);
+    let echo = echo
+        .with(Guard::new(&config, Addresses::of(Vec::new()), Throttle::new(&config.rates)))
+        .around(edge::finish);
     let server = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(echo));
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
@@ -294,7 +300,11 @@ async fn whoever_asks_too_often_is_told_when_to_come_again_and_others_are_not() 
     let client = guarded(&settings);
     let post = |path: &'static str, from: &'static str| {
         let request = client.post(path).header("host", "localhost").header("x-forwarded-for", from);
-        request.header("origin", "http://localhost:3001").content_type("application/json").body("{}").send()
+        request
+            .header("origin", "http://localhost:3001")
+            .content_type("application/json")
+            .body("{}")
+            .send()
     };
     for _ in 0..2 {
         post("/api/auth.signIn", "192.0.2.7").await.assert_status_is_ok();
