@@ -129,6 +129,13 @@ mod tests {
     }
 
     #[test]
+    fn an_invite_names_whom_it_is_for() {
+        let (task, _) = parse(["fresco-server", "invite", "ada@example.org"]).unwrap();
+        assert_eq!(task, Task::Invite("ada@example.org".into()));
+        assert!(parse(["fresco-server", "invite"]).is_err());
+    }
+
+    #[test]
     fn a_secret_is_no_flag() {
         assert!(parse(["fresco-server", "--auth-secret", "x"]).is_err());
     }

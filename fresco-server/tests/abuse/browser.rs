@@ -153,6 +153,8 @@ async fn the_pages_work_in_a_browser_that_keeps_to_it() {
     for (path, parts) in [
         // The explorer has drawn the calls that it read from the document.
         ("/docs", &["swagger-ui", "opblock-post", "/api/auth.signIn", "tenants_create"][..]),
+        // It opens the call that a link names, with the button to send it.
+        ("/docs#/auth/auth_sign_in", &["is-open", "try-out__btn"]),
         ("/", &["Fresco Platform"]),
     ] {
         let (page, said) = browse(&format!("http://localhost:{port}{path}")).await;

@@ -312,6 +312,7 @@ async fn whoever_asks_too_often_is_told_when_to_come_again_and_others_are_not() 
     let answer = post("/api/auth.signIn", "192.0.2.7").await;
     answer.assert_status(StatusCode::TOO_MANY_REQUESTS);
     answer.assert_header("access-control-allow-origin", "http://localhost:3001");
+    answer.assert_header("access-control-expose-headers", "retry-after");
     let after = answer.0.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap();
     assert!((1..=30).contains(&after), "{after}");
     let body: serde_json::Value = answer.0.into_body().into_json().await.unwrap();
