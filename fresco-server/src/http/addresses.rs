@@ -7,8 +7,9 @@ use poem_openapi::registry::MetaApi;
 use crate::http::problem::Problem;
 
 /// The addresses that are no call of the API: the first page, the document and its explorer.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "/",
+    "/home.css",
     "/openapi.json",
     "/docs",
     "/docs/",
