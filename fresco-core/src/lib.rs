@@ -28,6 +28,7 @@ pub mod memory;
 mod operation;
 mod orchestrator;
 mod prove;
+mod quota;
 mod reconcile;
 mod repairs;
 mod request;
@@ -69,6 +70,7 @@ pub use operation::{
 };
 pub use orchestrator::{Orchestrator, OrchestratorBuilder};
 pub use prove::IsolationState;
+pub use quota::Quota;
 pub use reconcile::Reconciliation;
 pub use request::{Accepted, Inventory, Update};
 pub use router::{Route, RouteEntry, RoutePlan, RouteState, Router};

@@ -9,6 +9,7 @@ use crate::capacity::Capacity;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{ImageId, OperationId, TenantId, check_name};
 use crate::image::{ImageSource, PullProgress};
+use crate::quota::Quota;
 use crate::stage::Direction;
 use crate::step::{Action, Step};
 use crate::tenant::{DesiredState, TenantSpec};
@@ -206,14 +207,16 @@ pub struct NewOperation {
     /// How much all tenants may take together: without room for this one it is not accepted. It is
     /// asked only of actions after which the tenant runs.
     pub capacity: Capacity,
+    /// How much its owner may have. It is asked only of creations.
+    pub quota: Quota,
 }
 
 impl NewOperation {
     /// An operation with an id of its own, whatever room there is.
     #[must_use]
     pub fn new(action: Action, actor: Actor, target: Target) -> Self {
-        let capacity = Capacity::unlimited();
-        Self { id: OperationId::new(), action, actor, target, capacity }
+        let (capacity, quota) = (Capacity::unlimited(), Quota::unlimited());
+        Self { id: OperationId::new(), action, actor, target, capacity, quota }
     }
 
     /// The same, accepted only while there is room.
@@ -221,6 +224,20 @@ impl NewOperation {
     pub const fn within(mut self, capacity: Capacity) -> Self {
         self.capacity = capacity;
         self
+    }
+
+    /// The same, accepted only while its owner may have it.
+    #[must_use]
+    pub const fn under(mut self, quota: Quota) -> Self {
+        self.quota = quota;
+        self
+    }
+
+    /// Whether the store must count what the owner has.
+    #[must_use]
+    pub fn needs_quota(&self) -> bool {
+        let asked = !matches!(self.actor, Actor::System);
+        self.action == Action::Create && asked && self.quota.is_bounded()
     }
 
     /// Whether the store must look for room.

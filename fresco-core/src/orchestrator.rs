@@ -96,8 +96,8 @@ impl Orchestrator {
     ///
     /// # Errors
     /// `Invalid` for a spec or an actor that can't be, `Unsupported` for an isolation that the database does
-    /// not have, `Conflict` for a subdomain that is taken, `Exhausted` when there is no room for one
-    /// more tenant, `Unavailable` with the context `isolation` while it is known that tenants are not
+    /// not have, `Conflict` for a subdomain that is taken or kept for another, `Exhausted` when there is no room
+    /// for one more tenant or its owner may not have one, `Unavailable` with the context `isolation` while it is known that tenants are not
     /// kept apart.
     pub async fn deploy(&self, id: TenantId, spec: TenantSpec, actor: Actor) -> Result<Accepted> {
         spec.validate()?;
@@ -216,7 +216,8 @@ impl Orchestrator {
             let free = call("disk.free", self.settings().call_deadline, disk.free_mb()).await?;
             capacity.short_of_disk |= free < self.settings().min_free_disk_mb;
         }
-        Ok(NewOperation::new(action, actor, target).within(capacity))
+        let quota = self.settings().quota;
+        Ok(NewOperation::new(action, actor, target).within(capacity).under(quota))
     }
 
     fn check_isolation(&self, isolation: Isolation) -> Result<()> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::capacity::Capacity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::instance::Guarantee;
+use crate::quota::Quota;
 use crate::subdomain::Hostname;
 
 /// The longest time that can be set; far enough, and no moment overflows when it is added.
@@ -72,6 +73,8 @@ pub struct Settings {
     pub max_deaths: u32,
     /// How much all tenants may take together. Default: no bound.
     pub capacity: Capacity,
+    /// How much one owner may have. Default: no bound.
+    pub quota: Quota,
     /// The free disk space below which no tenant is accepted to run, in MB; looked at where a
     /// backend can tell it.
     pub min_free_disk_mb: u64,
@@ -104,6 +107,7 @@ impl Settings {
             shutdown_grace: Duration::from_secs(10),
             max_deaths: 20,
             capacity: Capacity::unlimited(),
+            quota: Quota::unlimited(),
             min_free_disk_mb: 2048,
             allow_unenforced: BTreeSet::new(),
         }

@@ -190,9 +190,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - Again with the same tenant id: the first tenant and its first operation, unchanged.
     /// - A subdomain that a tenant has which is not destroyed is `Conflict`.
     /// - The subdomain of a destroyed tenant is free.
+    /// - Within the quota's cooldown it is free for the owner whose tenant was last reached by it, and
+    ///   `Conflict` for others.
+    /// - Of a former owner and another at the same time, the former owner wins.
     /// - Of many creates of one subdomain at the same time exactly one succeeds.
     /// - Without room within the operation's capacity: `Exhausted`, and nothing is written.
     /// - Of many creates at the same time, only as many succeed as there is room for.
+    /// - An owner who has as many tenants as the quota allows: `Exhausted`.
+    /// - Beyond the quota of creations within an hour: `Exhausted`, also when their tenants are gone.
+    /// - Of many creates of one owner at the same time, only as many succeed as the quota allows.
     async fn create(
         &self,
         tenant: TenantId,
@@ -214,6 +220,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - An update keeps what the tenant was as the operation's `previous`.
     /// - One after which the tenant runs, without room for it: `Exhausted`, and nothing is written.
     /// - A tenant whose creation failed is `pending` again once its creation is accepted.
+    /// - To create it again counts as a creation of the owner's, within the quota of an hour.
     async fn request(
         &self,
         tenant: TenantId,
@@ -244,6 +251,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - Stage, state and event are there, or none of them.
     /// - After the lease was lost: `LeaseLost`, and nothing is written.
     /// - Events of one operation count up from 1 without a gap.
+    /// - When a tenant was destroyed is noted by the store's clock.
     async fn record(&self, lease: &Lease, entry: &Entry) -> Result<Operation>;
 
     /// Hands a lease back, to be taken again after this time at the earliest.

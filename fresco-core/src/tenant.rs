@@ -224,6 +224,9 @@ pub struct TenantState {
     pub first_active_at: Option<DateTime<Utc>>,
     /// When it last became reachable with a new container.
     pub last_deployed_at: Option<DateTime<Utc>>,
+    /// When it was destroyed, by the store's clock: the store notes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destroyed_at: Option<DateTime<Utc>>,
     /// How the last operation failed, or why the platform stopped the tenant; `None` once one
     /// succeeded.
     pub error: Option<Failure>,
@@ -240,7 +243,15 @@ impl TenantState {
             container: None,
             first_active_at: None,
             last_deployed_at: None,
+            destroyed_at: None,
             error: None,
+        }
+    }
+
+    /// Notes when the tenant was destroyed, once it is. A store does so as it takes a write.
+    pub fn note_destroyed(&mut self, now: DateTime<Utc>) {
+        if self.status == TenantStatus::Destroyed {
+            self.destroyed_at.get_or_insert(now);
         }
     }
 

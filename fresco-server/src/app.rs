@@ -6,6 +6,7 @@ use poem::{Endpoint, EndpointExt};
 use crate::api;
 use crate::http::edge;
 use crate::http::guard::Guard;
+use crate::http::headers::SecurityHeaders;
 use crate::platform::Platform;
 
 /// The service's endpoint: serve it with poem, or nest it in an application of your own.
@@ -14,9 +15,11 @@ use crate::platform::Platform;
 /// [`Platform::chores`].
 #[must_use]
 pub fn app(platform: Platform) -> impl Endpoint {
+    let headers = SecurityHeaders::new(&platform.config);
     api::routes(&platform)
-        .with(Guard::new(&platform.config, api::addresses()))
+        .with(Guard::new(&platform.config, api::addresses(), platform.throttle.clone()))
         .data(platform)
         .with(CatchPanic::new().with_handler(edge::panicked))
         .around(edge::finish)
+        .with(headers)
 }

@@ -24,6 +24,8 @@ pub enum Task {
     SetRole(Email, Role),
     /// Look at everything that the platform needs, and say what is wrong.
     Doctor,
+    /// Invite this address to sign up.
+    Invite(String),
     /// Print the rules that keep tenants from this machine, for `nft -f`.
     Firewall,
     /// Be the program in a container that probes those rules.
@@ -44,6 +46,11 @@ where
         Some(("migrate", flags)) => (Task::Migrate, flags),
         Some(("admin", of)) => set_role(of),
         Some(("doctor", flags)) => (Task::Doctor, flags),
+        Some(("invite", flags)) => {
+            // The argument is required.
+            let email = flags.get_one::<String>("email").cloned().unwrap_or_default();
+            (Task::Invite(email), flags)
+        }
         Some(("firewall", flags)) => (Task::Firewall, flags),
         Some((NETWORK_PROBE, flags)) => (Task::NetworkProbe, flags),
         Some((_, flags)) => (Task::Serve, flags),
@@ -84,6 +91,11 @@ fn command() -> Command {
         .subcommand(admin())
         .subcommand(
             Command::new("doctor").about("Look at all that is needed, and say what is wrong"),
+        )
+        .subcommand(
+            Command::new("invite")
+                .about("Invite somebody to sign up, and print the link, which holds once")
+                .arg(Arg::new("email").value_name("EMAIL").required(true)),
         )
         .subcommand(Command::new("firewall").about(
             "Print the rules that keep tenants from this machine, for `nft -f` before Docker starts",
@@ -166,6 +178,13 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn an_invite_names_whom_it_is_for() {
+        let (task, _) = parse(["fresco-server", "invite", "ada@example.org"]).unwrap();
+        assert_eq!(task, Task::Invite("ada@example.org".into()));
+        assert!(parse(["fresco-server", "invite"]).is_err());
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::time::Duration;
 use fresco_core::{Backends, Capacity, Error, ErrorKind, Orchestrator, PlatformId, Result, Store};
 use fresco_docker::{DockerConfig, DockerRuntime, Firewall, TraefikConfig, TraefikLabels};
 use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
+use secrecy::ExposeSecret;
 
-use crate::accounts::{Accounts, AccountsConfig, Email, Role, UserChange};
+use crate::accounts::{Accounts, AccountsConfig, Email, Role, SignupPolicy, UserChange};
 use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
 use crate::platform::Platform;
@@ -35,6 +36,7 @@ pub async fn platform(config: Config) -> Result<Platform> {
             settings.lease_ttl = config.lease;
             settings.lease_margin = settings.lease_margin.min(config.lease / 3);
             settings.capacity = capacity;
+            settings.quota = config.quota;
             settings.min_free_disk_mb = config.room.min_free_disk_mb;
             settings.allow_unenforced.clone_from(&config.allow_unenforced);
         })
@@ -165,6 +167,25 @@ pub async fn firewall_rules(config: &Config) -> Result<String> {
         .firewall_rules()
 }
 
+/// Invites an address to sign up, and tells how: the link holds once.
+///
+/// # Errors
+/// `Invalid` for what is no address, `Conflict` for one that has an account, the database's own.
+pub async fn invite(config: &Config, email: &str) -> Result<String> {
+    let email: Email = email.parse()?;
+    let invite = Accounts::connect(accounts(config)).await?.invite(&email).await?;
+    let (token, until) = (invite.token.expose_secret(), invite.expires_at.format("%F %R UTC"));
+    // What stands after the # is sent to no server, and so it is in no log.
+    let link = format!("{}/#invite={token}", config.public_url);
+    let unused = match config.signup {
+        SignupPolicy::Invite => "",
+        _ => "\nNobody is asked for it now: SIGNUP is not invite.",
+    };
+    Ok(format!(
+        "{link}\n\nIt invites {email}, once, until {until}. Programs send what follows the = sign as `invite` to wizard.createSession or auth.signUp.{unused}\n"
+    ))
+}
+
 /// The server of the tenants' data, which tenants reach under this host and port, with the limits of
 /// the settings.
 #[must_use]
@@ -180,10 +201,14 @@ pub fn tenants(
         .transaction_limit(config.tenant_transaction)
 }
 
-fn accounts(config: &Config) -> AccountsConfig {
+/// Where accounts are kept, as the settings have it.
+#[must_use]
+pub fn accounts(config: &Config) -> AccountsConfig {
     AccountsConfig::new(config.database_url.clone(), config.auth_secret.clone())
         .sessions(config.session_life, config.session_idle)
         .admin_email(config.admin_email.clone())
+        .signup(config.signup.clone())
+        .trial(config.verifies_addresses.then_some(config.trial))
 }
 
 /// Traefik, as the settings describe it.

@@ -1,6 +1,7 @@
 //! The configuration: every setting read once, checked, and all that is wrong told at once.
 
 mod addresses;
+mod limits;
 mod reader;
 mod tenants;
 
@@ -10,13 +11,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use fresco_core::{Guarantee, Hostname};
+use fresco_core::{Guarantee, Hostname, Quota};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
-use crate::accounts::Email;
+use crate::accounts::{Email, SignupPolicy, TrialTerms};
 use crate::origin::Origin;
 use crate::policy::TenantPolicy;
+use crate::rates::Rates;
 use crate::room::Room;
 use crate::settings::{PLACEHOLDER_SECRET, Values};
 use reader::Reader;
@@ -73,6 +75,22 @@ pub struct Config {
     pub session_life: Duration,
     /// How long somebody stays signed in without a request.
     pub session_idle: Duration,
+    /// Who may make an account.
+    pub signup: SignupPolicy,
+    /// Whether somebody can show that their address is theirs: there is a way to send mail.
+    pub verifies_addresses: bool,
+    /// What holds for tenants of people who have not, where they can.
+    pub trial: TrialTerms,
+    /// How much one person may have.
+    pub quota: Quota,
+    /// How often somebody may ask.
+    pub rates: Rates,
+    /// How long an answer may take.
+    pub request_deadline: Duration,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Connections at the same time from one network.
+    pub connections_each: usize,
     /// Whether serving brings the tables up to date first.
     pub migrate: bool,
     /// Operations at the same time.
@@ -176,6 +194,11 @@ impl Reader<'_> {
             let days = self.within(name, "a whole number of days", 1..=365);
             days.map(|days| Duration::from_secs(days * 24 * 60 * 60))
         });
+        let signup = self.signup(production);
+        let (rates, quota) = (self.rates(production), self.quota(production));
+        let trial = self.trial(production);
+        let deadline = self.within("REQUEST_DEADLINE", "a whole number of seconds", 5..=600);
+        let connections = self.connections();
         let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
         let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
         let lease = self.parse::<u32>("LEASE_SECONDS", "a whole number");
@@ -217,6 +240,14 @@ impl Reader<'_> {
             admin_email: admin_email?,
             session_life: session_life?,
             session_idle: session_idle?,
+            signup: signup?,
+            verifies_addresses: self.is_set("SMTP_URL"),
+            trial: trial?,
+            quota: quota?,
+            rates: rates?,
+            request_deadline: Duration::from_secs(deadline?),
+            connections: connections?.0,
+            connections_each: connections?.1,
             migrate: migrate?,
             workers: workers?,
             lease: Duration::from_secs(lease?.into()),

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::http::streams::Streams;
-use crate::suspension;
+use crate::http::throttle::Throttle;
+use crate::{expiry, suspension};
 
 /// The parts of a running platform. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Platform {
     pub closing: CancellationToken,
     /// Who listens.
     pub(crate) streams: Streams,
+    /// Who asks how often.
+    pub(crate) throttle: Throttle,
 }
 
 impl Platform {
@@ -31,13 +34,14 @@ impl Platform {
     #[must_use]
     pub fn new(config: Config, orchestrator: Orchestrator, accounts: Accounts) -> Self {
         let closing = CancellationToken::new();
-        let (config, streams) = (Arc::new(config), Streams::default());
-        Self { config, orchestrator, accounts, closing, streams }
+        let (streams, throttle) = (Streams::default(), Throttle::new(&config.rates));
+        let config = Arc::new(config);
+        Self { config, orchestrator, accounts, closing, streams, throttle }
     }
 
-    /// Does what is due without a request, until cancelled: stops the tenants of suspended accounts.
-    /// Any number of programs may do so.
+    /// Does what is due without a request, until cancelled: stops the tenants of suspended accounts, and
+    /// ends those of people who never verified their address. Any number of programs may do so.
     pub async fn chores(&self, until: &CancellationToken) {
-        suspension::keep(self, until).await;
+        tokio::join!(suspension::keep(self, until), expiry::keep(self, until));
     }
 }

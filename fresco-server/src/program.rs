@@ -58,6 +58,18 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             })
             .map_err(ServeError::Part)
         }
+        Task::Invite(email) => match compose::invite(&config, &email).await {
+            Ok(link) => {
+                // Who reads it has gone: nobody is left to tell.
+                let _ = io::stdout().write_all(link.as_bytes());
+                Ok(())
+            }
+            // What is wrong is the address more often than a part of the platform.
+            Err(error) => {
+                tell(&error.chain());
+                return ExitCode::FAILURE;
+            }
+        },
         Task::Migrate => {
             logging::start(&config);
             compose::migrate(&config).await.map_err(ServeError::Part)

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::SignupPolicy;
 use crate::app::app;
 use crate::compose;
 use crate::config::Config;
@@ -71,6 +72,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         platform = compose::platform(config) => platform.map_err(ServeError::Part)?,
         () = stop.cancelled() => return Ok(()),
     };
+    warn(&platform.config);
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
     let (closing, chores) = (platform.closing.clone(), platform.clone());
@@ -79,7 +81,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         tracing::info!("stopping: finishing what is under way");
         closing.cancel();
     };
-    let serving = connections::serve(listener, app(platform), until, GRACE);
+    let limits = connections::Limits::of(&platform.config);
+    let serving = connections::serve(listener, app(platform), limits, until, GRACE);
     let working = async {
         stop.cancelled().await;
         workers.shutdown().await;
@@ -89,6 +92,20 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::join!(serving, working, chores.chores(&stop));
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What may be meant like this, and often is not.
+fn warn(config: &Config) {
+    if config.is_production() && config.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "TRUSTED_PROXIES is not set: behind a proxy everybody seems to come from its address, and shares its limits"
+        );
+    }
+    if matches!(config.signup, SignupPolicy::Domains(_)) && !config.verifies_addresses {
+        tracing::warn!(
+            "SIGNUP is domains, but no address can be verified without a way to send mail: whoever types an address of these domains can sign up"
+        );
+    }
 }
 
 /// Cancelled by the first SIGINT or SIGTERM. The second ends the program at once.

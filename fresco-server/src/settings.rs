@@ -230,6 +230,87 @@ pub const SETTINGS: &[Setting] = &[
         "After how many days without a request somebody has to sign in again, 1 to 365",
     ),
     setting(
+        "SIGNUP",
+        None,
+        "Who may sign up: open (everybody), domains (addresses of SIGNUP_EMAIL_DOMAINS), invite (who was invited, with fresco-server invite) or closed (nobody); default: open, and in production it must be set",
+    ),
+    setting(
+        "SIGNUP_EMAIL_DOMAINS",
+        None,
+        "With SIGNUP=domains: the domains whose addresses may sign up, separated by commas; those below them are others",
+    ),
+    setting(
+        "TENANTS_PER_USER",
+        None,
+        "The most tenants that one person may have; default: 1000, in production 5",
+    ),
+    setting(
+        "DEPLOYS_PER_HOUR",
+        None,
+        "The most tenants that one person may ask for within an hour; default: 1000, in production 10",
+    ),
+    setting(
+        "UNVERIFIED_TENANTS",
+        None,
+        "Where addresses can be verified: the most tenants that all people together may have who have not verified theirs; default: 100, in production 10",
+    ),
+    setting(
+        "UNVERIFIED_HOURS",
+        Some("24"),
+        "After how many hours such a tenant is destroyed unless its owner verifies their address",
+    ),
+    setting(
+        "SUBDOMAIN_COOLDOWN",
+        None,
+        "For how many days only its former owner can have the subdomain of a destroyed tenant; default: 0, in production 90",
+    ),
+    setting(
+        "RATE_SIGN_IN",
+        None,
+        "How often one address, and one account, may sign in, as in 30/minute (or second, hour): so many at once, and again as time goes by; default: 6000/minute, in production 30/minute",
+    ),
+    setting(
+        "RATE_ATTEMPTS",
+        None,
+        "How often a password may be tried for one account from all addresses where it was never signed in, and from each where it was; default: 6000/minute, in production 30/hour",
+    ),
+    setting(
+        "RATE_SIGN_UP",
+        None,
+        "The same for signing up and each step of the wizard; default: 6000/minute, in production 60/minute",
+    ),
+    setting(
+        "RATE_MAIL",
+        None,
+        "The same for calls that send a letter; default: 600/minute, in production 20/hour",
+    ),
+    setting(
+        "RATE_CHANGES",
+        None,
+        "The same for calls that change something; default: 6000/minute, in production 120/minute",
+    ),
+    setting(
+        "RATE_READS",
+        None,
+        "The same for calls that only look; default: 60000/minute, in production 1200/minute",
+    ),
+    setting(
+        "RATE_STREAMS",
+        None,
+        "The same for opening live streams; default: 6000/minute, in production 120/minute",
+    ),
+    setting(
+        "REQUEST_DEADLINE",
+        Some("60"),
+        "After how many seconds a request without an answer is given up, 5 to 600; streams are not",
+    ),
+    setting("CONNECTIONS", Some("1024"), "The most connections at the same time, where the system allows as many files"),
+    setting(
+        "CONNECTIONS_PER_ADDRESS",
+        Some("128"),
+        "The most of them from one address that is neither of TRUSTED_PROXIES nor this machine",
+    ),
+    setting(
         "MIGRATE",
         Some("true"),
         "Whether serving brings the database's tables up to date first: true or false",

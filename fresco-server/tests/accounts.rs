@@ -35,7 +35,8 @@ fn subdomain() -> WizardStep {
 }
 
 async fn sign_up(accounts: &Accounts, address: &str) -> Option<User> {
-    let new = NewUser { email: email(address), password: password(PASSWORD), name: None };
+    let new =
+        NewUser { email: email(address), password: password(PASSWORD), name: None, invite: None };
     accounts.sign_up(&new).await.unwrap()
 }
 
@@ -48,7 +49,7 @@ async fn is_signed_in(accounts: &Accounts, token: &SecretString) -> bool {
 }
 
 async fn begin(accounts: &Accounts, address: &str) -> SecretString {
-    accounts.begin_wizard(&email(address)).await.unwrap().token
+    accounts.begin_wizard(&email(address), None).await.unwrap().token
 }
 
 async fn done(accounts: &Accounts, token: &SecretString, step: WizardStep) -> WizardSession {

@@ -409,9 +409,14 @@ macro_rules! __store_cases {
             create_again_gives_the_first
             create_refuses_a_taken_subdomain
             create_reuses_a_destroyed_tenants_subdomain
+            create_keeps_a_subdomain_for_its_former_owner
+            create_of_a_kept_subdomain_by_two
             create_of_one_subdomain_by_many
             create_needs_room
             create_of_many_for_little_room
+            create_within_an_owners_tenants
+            create_within_an_owners_hour
+            create_of_many_by_one_owner
             request_again_gives_the_first
             request_refuses_while_one_is_unfinished
             request_of_a_destroy_cancels
@@ -421,6 +426,7 @@ macro_rules! __store_cases {
             request_of_an_update_keeps_the_previous
             request_needs_room
             request_of_a_create_takes_its_room
+            request_of_a_create_counts_as_one
             lease_goes_to_one_of_many
             lease_without_work_is_none
             lease_takes_over_a_dead_workers
@@ -430,6 +436,7 @@ macro_rules! __store_cases {
             record_is_all_or_nothing
             record_after_losing_the_lease_writes_nothing
             record_numbers_events
+            record_notes_when_a_tenant_was_destroyed
             release_lets_others_in
             release_counts_no_death
             tenants_are_filtered_and_paged

@@ -115,6 +115,7 @@ fn every_promise_of_a_router_is_a_case() {
 fn every_promise_of_a_store_is_a_case() {
     let sources = [
         include_str!("store/create.rs"),
+        include_str!("store/quota.rs"),
         include_str!("store/request.rs"),
         include_str!("store/lease.rs"),
         include_str!("store/record.rs"),

@@ -56,8 +56,14 @@ impl Store for MemoryStore {
             let what = "this operation's id belongs to another tenant";
             return Err(Error::new(ErrorKind::Conflict, what).with("operation", operation.id));
         }
+        let had = works.tenants.iter().filter(|tenant| tenant.spec.subdomain == spec.subdomain);
+        operation.quota.admit_subdomain(&spec.owner, &spec.subdomain, had, now)?;
         if operation.needs_room() {
             operation.capacity.admit(id, spec, &works.tenants)?;
+        }
+        if operation.needs_quota() {
+            operation.quota.admit_tenant(works.living_of(&spec.owner))?;
+            operation.quota.admit_creation(&works.recent_of(&spec.owner, now), now)?;
         }
         let tenant = Tenant {
             id,
@@ -108,6 +114,9 @@ impl Store for MemoryStore {
         if new.needs_room() {
             new.capacity.admit(id, &new.target.spec, &works.tenants)?;
         }
+        if new.needs_quota() {
+            new.quota.admit_creation(&works.recent_of(&tenant.spec.owner, now), now)?;
+        }
         let previous = (new.action == Action::Update)
             .then(|| Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() });
         let accepted = Operation::accept(id, new.clone(), previous, now);
@@ -154,6 +163,7 @@ impl Store for MemoryStore {
         let mut works = self.world.works();
         let (tenant, work) = works.held(lease)?;
         tenant.state = entry.tenant.clone();
+        tenant.state.note_destroyed(now);
         if let Some(spec) = &entry.spec {
             tenant.spec = spec.clone();
         }

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use tokio::sync::broadcast;
 
+use super::clock::after;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{OperationId, PlatformId, TenantId, WorkerId};
+use crate::ids::{OperationId, OwnerId, PlatformId, TenantId, WorkerId};
 use crate::image::PullProgress;
 use crate::operation::{Change, Operation};
+use crate::quota::Quota;
 use crate::stage::Stage;
+use crate::step::Action;
 use crate::store::Lease;
 use crate::subdomain::Subdomain;
 use crate::tenant::{Tenant, TenantStatus};
@@ -69,6 +72,24 @@ impl Works {
     pub(super) fn holder_of(&self, subdomain: &Subdomain) -> Option<&Tenant> {
         let alive = |tenant: &&Tenant| tenant.state.status != TenantStatus::Destroyed;
         self.tenants.iter().filter(alive).find(|tenant| tenant.spec.subdomain == *subdomain)
+    }
+
+    /// How many tenants this owner has.
+    pub(super) fn living_of(&self, owner: &OwnerId) -> u64 {
+        let alive = |tenant: &&Tenant| tenant.state.status != TenantStatus::Destroyed;
+        let own = self.tenants.iter().filter(|tenant| tenant.spec.owner == *owner);
+        own.filter(alive).count() as u64
+    }
+
+    /// When this owner's creations of the last hour were asked for, the oldest first.
+    pub(super) fn recent_of(&self, owner: &OwnerId, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        let own = |work: &&Work| {
+            let tenant = self.tenant(work.operation.tenant);
+            tenant.is_some_and(|tenant| tenant.spec.owner == *owner)
+        };
+        let creates = self.works.iter().filter(|work| work.operation.action == Action::Create);
+        let times = creates.filter(own).map(|work| work.operation.created_at);
+        times.filter(|at| after(*at, Quota::HOUR) > now).collect()
     }
 
     pub(super) fn work(&self, id: OperationId) -> Result<&Work> {

@@ -9,6 +9,7 @@ use fresco_core::{
 };
 
 use super::query::left_out;
+use super::quota;
 use super::record::apply;
 use super::rows::{self, TENANT, name, now, to_json};
 use crate::errors::{Mapped, from_driver, violates};
@@ -41,11 +42,17 @@ pub(super) async fn create(
         return first(&client, id).await?.ok_or(refusal);
     }
     let transaction = client.transaction().await.mapped()?;
-    if new.needs_room() && first(&transaction, id).await?.is_none() {
-        let (seen, tenants) = (Instant::now(), occupants(&transaction).await?);
-        if let Err(refusal) = new.capacity.admit(id, spec, &tenants) {
-            *full = Some(Full { seen, tenants });
-            return Err(refusal);
+    if needs_turn(new) && first(&transaction, id).await?.is_none() {
+        queue(&transaction).await?;
+        if new.needs_room() {
+            let (seen, tenants) = (Instant::now(), occupants(&transaction).await?);
+            if let Err(refusal) = new.capacity.admit(id, spec, &tenants) {
+                *full = Some(Full { seen, tenants });
+                return Err(refusal);
+            }
+        }
+        if new.needs_quota() {
+            quota::one_more(&transaction, &spec.owner, new).await?;
         }
     }
     let now = now(&transaction).await?;
@@ -89,19 +96,31 @@ pub(super) async fn create(
         });
     };
     let tenant = rows::tenant(&row)?;
+    // Only now: whoever destroyed the last one of this name has written so, or the row was refused.
+    quota::subdomain(&transaction, spec, new).await?;
     let operation = Operation::accept(id, new.clone(), None, now);
     insert(&transaction, &operation).await?;
     transaction.commit().await.mapped()?;
     Ok((tenant, operation))
 }
 
-/// Waits for its turn, and tells who takes room. Until the transaction's end nobody else is let in:
-/// what is written by then counts for the next.
+/// Whether what is there must be counted before the operation is accepted.
+pub(super) fn needs_turn(new: &NewOperation) -> bool {
+    new.needs_room() || new.needs_quota()
+}
+
+/// Waits for its turn. Until the transaction's end nobody else is let in: what is written by then
+/// counts for the next.
 ///
 /// Whoever comes here holds at most its own tenant's row, which nobody who waits here needs.
-async fn occupants(transaction: &Transaction<'_>) -> Result<Vec<Tenant>> {
+async fn queue(transaction: &Transaction<'_>) -> Result<()> {
     let lock = "SELECT pg_advisory_xact_lock($1)";
     transaction.execute(lock, &[&ADMISSION]).await.mapped()?;
+    Ok(())
+}
+
+/// Who takes room.
+async fn occupants(transaction: &Transaction<'_>) -> Result<Vec<Tenant>> {
     let sql = format!("SELECT {TENANT} FROM fresco.tenants t WHERE t.status <> 'destroyed'");
     let rows = transaction.query(&sql, &[]).await.mapped()?;
     let mut tenants = Vec::with_capacity(rows.len());
@@ -170,9 +189,15 @@ pub(super) async fn request(
         )
         .with("tenant", id));
     }
+    if needs_turn(new) {
+        queue(&transaction).await?;
+    }
     if new.needs_room() {
         let tenants = occupants(&transaction).await?;
         new.capacity.admit(id, &new.target.spec, &tenants)?;
+    }
+    if new.needs_quota() {
+        quota::creations(&transaction, &tenant.spec.owner, new).await?;
     }
     let previous = (new.action == Action::Update)
         .then(|| Target { spec: tenant.spec.clone(), image: tenant.state.image.clone() });

@@ -6,6 +6,7 @@ mod events;
 mod lease;
 mod listener;
 mod query;
+mod quota;
 mod record;
 mod rows;
 
@@ -52,7 +53,7 @@ impl PostgresStore {
     /// A turn to look for room. In the database all who look wait for one lock: without turns here, a
     /// crowd of them would hold every connection meanwhile, and the workers would have none.
     async fn turn(&self, operation: &NewOperation) -> Option<MutexGuard<'_, Option<accept::Full>>> {
-        if operation.needs_room() { Some(self.room.lock().await) } else { None }
+        if accept::needs_turn(operation) { Some(self.room.lock().await) } else { None }
     }
 
     /// Connects, and brings the tables up to date unless told not to.

@@ -40,6 +40,8 @@ pub(super) async fn record(pool: &Pool, lease: &Lease, entry: &Entry) -> Result<
         .ok_or_else(|| lost(lease))?;
     let mut operation = rows::operation(&row, 0)?;
     let now = row.try_get(1).mapped()?;
+    let mut state = entry.tenant.clone();
+    state.note_destroyed(now);
 
     let (spec, owner, subdomain) = match &entry.spec {
         Some(spec) => {
@@ -54,8 +56,8 @@ pub(super) async fn record(pool: &Pool, lease: &Lease, entry: &Entry) -> Result<
              WHERE id = $1",
             &[
                 &lease.tenant.id.as_uuid(),
-                &to_json(&entry.tenant)?,
-                &entry.tenant.status.as_str(),
+                &to_json(&state)?,
+                &state.status.as_str(),
                 &spec,
                 &owner,
                 &subdomain,

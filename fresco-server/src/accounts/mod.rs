@@ -9,10 +9,13 @@ mod database;
 mod email;
 mod idempotency;
 mod migrations;
+mod networks;
 mod password;
 mod scope;
 mod sessions;
+mod signup;
 mod token;
+mod trials;
 mod users;
 mod wizard;
 
@@ -29,7 +32,10 @@ pub use email::Email;
 pub use password::Password;
 pub use scope::Scope;
 pub use sessions::{LoginSession, NewLogin, NewSession, OpenSession};
+pub use signup::{NewInvite, SignupPolicy};
+pub use trials::{Trial, TrialTerms};
 pub use users::{NewUser, Role, User};
+pub(crate) use wizard::is_refusal;
 pub use wizard::{
     NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep,
     WizardUpdate,
@@ -48,6 +54,8 @@ pub struct AccountsConfig {
     session_life: Duration,
     session_idle: Duration,
     admin_email: Option<Email>,
+    signup: SignupPolicy,
+    trial: Option<TrialTerms>,
 }
 
 impl AccountsConfig {
@@ -63,6 +71,8 @@ impl AccountsConfig {
             session_life: 30 * day,
             session_idle: 7 * day,
             admin_email: None,
+            signup: SignupPolicy::Open,
+            trial: None,
         }
     }
 
@@ -78,6 +88,21 @@ impl AccountsConfig {
     #[must_use]
     pub fn admin_email(mut self, email: Option<Email>) -> Self {
         self.admin_email = email;
+        self
+    }
+
+    /// Who may make an account. Default: everybody.
+    #[must_use]
+    pub fn signup(mut self, policy: SignupPolicy) -> Self {
+        self.signup = policy;
+        self
+    }
+
+    /// What holds for tenants of people with an unverified address; `None`, the default, where no
+    /// address can be verified: what holds for all.
+    #[must_use]
+    pub fn trial(mut self, terms: Option<TrialTerms>) -> Self {
+        self.trial = terms;
         self
     }
 
@@ -102,6 +127,8 @@ struct Shared {
     session_life: Duration,
     session_idle: Duration,
     admin_email: Option<Email>,
+    signup: SignupPolicy,
+    trial: Option<TrialTerms>,
 }
 
 impl Accounts {
@@ -124,8 +151,17 @@ impl Accounts {
         let keys = Keys::derive(&config.secret)?;
         database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
-        let AccountsConfig { session_life, session_idle, admin_email, .. } = config;
-        let shared = Shared { database, keys, passwords, session_life, session_idle, admin_email };
+        let AccountsConfig { session_life, session_idle, admin_email, signup, trial, .. } = config;
+        let shared = Shared {
+            database,
+            keys,
+            passwords,
+            session_life,
+            session_idle,
+            admin_email,
+            signup,
+            trial,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -168,6 +204,14 @@ impl Accounts {
 
     fn admin_email(&self) -> Option<&Email> {
         self.shared.admin_email.as_ref()
+    }
+
+    fn signup(&self) -> &SignupPolicy {
+        &self.shared.signup
+    }
+
+    fn trial(&self) -> Option<TrialTerms> {
+        self.shared.trial
     }
 }
 

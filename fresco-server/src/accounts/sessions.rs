@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::database::{Mapped, call};
 use super::users::COLUMNS;
-use super::{Accounts, User};
+use super::{Accounts, User, networks};
 
 /// Sessions of one account; the oldest ends when there is one more.
 const MOST: i64 = 50;
@@ -114,6 +114,9 @@ impl Accounts {
                 .query_one(sql, &[&hash, &user, &life, &login.remember, &address, &agent])
                 .await
                 .mapped()?;
+            if let Some(address) = login.address {
+                networks::note(&transaction, user, address).await?;
+            }
             transaction.commit().await.mapped()?;
             Ok(NewSession { token, expires_at: row.get(0), remember: login.remember })
         })

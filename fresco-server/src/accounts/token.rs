@@ -22,6 +22,7 @@ pub(super) struct Keys {
     pub(super) api_keys: Key,
     pub(super) wizard: Key,
     pub(super) bodies: Key,
+    pub(super) invites: Key,
 }
 
 impl Keys {
@@ -33,6 +34,7 @@ impl Keys {
             api_keys: key("fresco-server api keys v1")?,
             wizard: key("fresco-server wizard v1")?,
             bodies: key("fresco-server request bodies v1")?,
+            invites: key("fresco-server invites v1")?,
         })
     }
 }

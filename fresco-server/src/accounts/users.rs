@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use fresco_core::{Actor, OwnerId, Result};
 use secrecy::SecretString;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::database::{Mapped, call, is_duplicate};
@@ -90,14 +91,19 @@ pub struct NewUser {
     pub password: Password,
     /// The name.
     pub name: Option<String>,
+    /// The invite, where one is needed.
+    pub invite: Option<SecretString>,
 }
 
 impl Accounts {
     /// Makes an account; `None` when the address has one already.
     ///
     /// # Errors
-    /// The database's own; `Unavailable` while too many passwords are hashed.
+    /// `Denied` with the context `signup` for who may make none; the database's own; `Unavailable`
+    /// while too many passwords are hashed.
     pub async fn sign_up(&self, new: &NewUser) -> Result<Option<User>> {
+        let invite = self.invite_hash(new.invite.as_ref());
+        self.check_signup(&new.email, invite.as_deref()).await?;
         let hash = self.passwords().hash(&new.password).await?;
         call("accounts.sign_up", async {
             let sql = format!(
@@ -105,14 +111,18 @@ impl Accounts {
                     (id, email, email_key, name, password_hash, terms_accepted_at)
                  VALUES ($1, $2, $3, $4, $5, now()) RETURNING {COLUMNS}"
             );
-            let client = self.database().client().await?;
+            let mut client = self.database().client().await?;
+            let transaction = client.transaction().await.mapped()?;
             let (email, key) = (new.email.as_str(), new.email.key());
-            let made =
-                client.query_one(&sql, &[&Uuid::new_v4(), &email, &key, &new.name, &hash]).await;
-            match made {
-                Err(error) if is_duplicate(&error) => Ok(None),
-                other => Ok(Some(User::read(&other.mapped()?))),
-            }
+            self.use_invite(&transaction, key, invite.as_deref()).await?;
+            let values: [&(dyn ToSql + Sync); 5] =
+                [&Uuid::new_v4(), &email, &key, &new.name, &hash];
+            let user = match transaction.query_one(&sql, &values).await {
+                Err(error) if is_duplicate(&error) => return Ok(None),
+                other => User::read(&other.mapped()?),
+            };
+            transaction.commit().await.mapped()?;
+            Ok(Some(user))
         })
         .await
     }

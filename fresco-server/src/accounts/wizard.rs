@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
+pub(crate) use claim::is_refusal;
 pub use claim::{WizardChoice, WizardClaim};
 pub use data::{UseCase, WizardData, WizardStep};
 
@@ -104,8 +105,14 @@ impl Accounts {
     /// else the oldest: step 1 hashes a password, which nobody can do in a hurry.
     ///
     /// # Errors
-    /// The database's own.
-    pub async fn begin_wizard(&self, email: &Email) -> Result<NewWizard> {
+    /// `Denied` with the context `signup` for who may make no account; the database's own.
+    pub async fn begin_wizard(
+        &self,
+        email: &Email,
+        invite: Option<&SecretString>,
+    ) -> Result<NewWizard> {
+        let invite = self.invite_hash(invite);
+        self.check_signup(email, invite.as_deref()).await?;
         call("accounts.begin_wizard", async {
             let (token, hash) = self.keys().wizard.issue()?;
             let mut client = self.database().client().await?;
@@ -134,15 +141,24 @@ impl Accounts {
                 .await
                 .mapped()?;
             let sql = "INSERT INTO fresco_server.wizard_sessions
-                        (id_hash, email, email_key, user_id, tenant_id, data, expires_at)
-                       VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))
+                        (id_hash, email, email_key, user_id, tenant_id, data, expires_at, invite_hash)
+                       VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), $8)
                        RETURNING expires_at";
             let (user, tenant) = (Uuid::new_v4(), TenantId::new().as_uuid());
             let (data, life) = (Json(WizardData::default()), Self::WIZARD.as_secs_f64());
             let row = transaction
                 .query_one(
                     sql,
-                    &[&hash, &email.as_str(), &email.key(), &user, &tenant, &data, &life],
+                    &[
+                        &hash,
+                        &email.as_str(),
+                        &email.key(),
+                        &user,
+                        &tenant,
+                        &data,
+                        &life,
+                        &invite,
+                    ],
                 )
                 .await
                 .mapped()?;

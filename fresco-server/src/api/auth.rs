@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::accounts::{NewLogin, NewUser, Password, User};
 use crate::api::Tag;
+use crate::api::attempts;
 use crate::api::body::Body;
 use crate::api::text::Text;
 use crate::http::caller::MaybeCaller;
@@ -32,6 +33,8 @@ struct SignUp {
     password: PasswordText,
     /// The person's name, up to 200 characters.
     name: Option<Text>,
+    /// The invite, where only who was invited may sign up.
+    invite: Option<PasswordText>,
     /// Whether the terms are accepted; they must be.
     terms_accepted: bool,
     /// Whether the privacy policy is accepted; it must be.
@@ -159,7 +162,8 @@ impl AuthApi {
     ///
     /// Errors: 409 `email_taken` when the address has an account: this tells whoever asks that it
     /// has one, since nothing is sent by mail that could tell only its owner; 422 `invalid` with
-    /// the `field`.
+    /// the `field`; 403 `signup_closed`, `email_domain_refused` or `invite_required` where the operators let not
+    /// everybody sign up.
     #[oai(path = "/api/auth.signUp", method = "post", operation_id = "auth_sign_up")]
     async fn sign_up(
         &self,
@@ -172,6 +176,7 @@ impl AuthApi {
             email: body.email.parse()?,
             password: Password::new(body.password.0.into())?,
             name: name(body.name)?,
+            invite: body.invite.map(|token| token.0.into()),
         };
         let made = self.platform.accounts.sign_up(&new).await?;
         let user = made.ok_or_else(|| {
@@ -187,7 +192,7 @@ impl AuthApi {
     /// sign-in, or 7 days after its last request, where the platform sets no other times. Without, it
     /// ends with the browser, and after a day. Errors: 401 `wrong_credentials`, the same for a wrong password and
     /// for an address without an account; 403 `suspended` for the right password of an account that
-    /// an admin has shut.
+    /// an admin has shut; 429 `rate_limited` after too many attempts.
     #[oai(path = "/api/auth.signIn", method = "post", operation_id = "auth_sign_in")]
     async fn sign_in(
         &self,
@@ -195,8 +200,9 @@ impl AuthApi {
         body: Body<SignIn>,
     ) -> Result<WithCookie<Session>, Problem> {
         let Body(body) = body;
-        let password = SecretString::from(body.password.0);
-        let found = self.platform.accounts.authenticate(&body.email.parse()?, &password).await?;
+        let (email, password) = (body.email.parse()?, SecretString::from(body.password.0));
+        attempts::count(&self.platform, &email, client.address).await?;
+        let found = self.platform.accounts.authenticate(&email, &password).await?;
         let user = found.ok_or_else(|| {
             let words = "The e-mail address or the password is wrong.";
             Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", words)

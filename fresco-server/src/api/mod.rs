@@ -2,9 +2,11 @@
 
 mod admin;
 mod api_keys;
+mod attempts;
 mod auth;
 mod body;
 mod choice;
+mod explorer;
 mod feed;
 mod header;
 mod health;
@@ -82,7 +84,7 @@ pub(crate) fn routes(platform: &Platform) -> Route {
     let service = described(calls);
     Route::new()
         .at("/openapi.json", poem::get(service.spec_endpoint()))
-        .nest("/docs", service.swagger_ui())
+        .nest("/docs", explorer::pages(&service.swagger_ui_html()))
         .nest("/", service)
 }
 

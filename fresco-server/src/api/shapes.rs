@@ -152,9 +152,18 @@ pub(crate) struct Tenant {
     /// How the last operation failed, or why the platform stopped the tenant (code `exhausted`);
     /// absent once one succeeded.
     error: Option<OperationError>,
+    /// When it is destroyed, with all its data, unless its owner verifies their e-mail address before;
+    /// absent when it is not to be.
+    expires_at: Option<DateTime<Utc>>,
 }
 
 impl Tenant {
+    /// The same tenant, which ends at this time, if it does.
+    pub(crate) fn expiring(mut self, at: Option<DateTime<Utc>>) -> Self {
+        self.expires_at = at;
+        self
+    }
+
     /// A tenant of this orchestrator, which knows its address.
     pub(crate) fn of(orchestrator: &Orchestrator, tenant: &fresco_core::Tenant) -> Self {
         let fresco_core::Tenant { spec, state, .. } = tenant;
@@ -174,6 +183,7 @@ impl Tenant {
             created_at: tenant.created_at,
             last_deployed_at: state.last_deployed_at,
             error: state.error.as_ref().map(Into::into),
+            expires_at: None,
         }
     }
 }

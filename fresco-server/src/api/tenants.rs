@@ -11,7 +11,7 @@ use poem_openapi::types::ToJSON;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use crate::accounts::User;
+use crate::accounts::{User, is_refusal};
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::choice::{self, SomeLimits};
@@ -161,7 +161,10 @@ impl TenantsApi {
     /// With the header `Idempotency-Key` (1 to 255 visible ASCII characters) the same request sent
     /// again within 24 hours is done once and answered alike. Errors: 409 `subdomain_taken`;
     /// 422 `invalid` with the `field`; 422 `idempotency_key_reused` for a key that came with another
-    /// body; 503 `at_capacity` when there is no room for one more tenant.
+    /// body; 409 `subdomain_cooldown` for a subdomain that was somebody else's until lately, 409
+    /// `too_many_tenants` and 429 `too_many_deploys` when one person may have no more, 403
+    /// `verification_required` when only people with a verified address may; 503 `at_capacity` when there is
+    /// no room for one more tenant.
     #[oai(path = "/api/tenants.create", method = "post", operation_id = "tenants_create")]
     async fn create(
         &self,
@@ -197,7 +200,12 @@ impl TenantsApi {
                 })?
             }
         };
-        let accepted = orchestrator.deploy(id, spec, caller.actor()).await?;
+        let taken = accounts.begin_trial(id, &caller.user).await?;
+        let accepted = orchestrator.deploy(id, spec, caller.actor()).await;
+        if taken && accepted.as_ref().is_err_and(is_refusal) {
+            accounts.end_trial(id).await?;
+        }
+        let accepted = accepted?;
         Ok(Answer::Accepted(Json(Deployed::of(orchestrator, &accepted))))
     }
 
@@ -220,7 +228,10 @@ impl TenantsApi {
         query.status = status.map(Into::into);
         (query.offset, query.limit) = (page.offset(), page.limit());
         let found = orchestrator.tenants(&query).await?;
-        let tenants = found.tenants.iter().map(|one| Tenant::of(orchestrator, one)).collect();
+        let ends = self.platform.accounts.expiries(&caller.user).await?;
+        let shown =
+            |one: &CoreTenant| Tenant::of(orchestrator, one).expiring(ends.get(&one.id).copied());
+        let tenants = found.tenants.iter().map(shown).collect();
         let Paged { total, page, pages } = page.with(found.total);
         Ok(Json(TenantPage { tenants, total, page, pages }))
     }
@@ -238,8 +249,9 @@ impl TenantsApi {
         let orchestrator = &self.platform.orchestrator;
         let tenant = owned(&self.platform, &caller.user, body.tenant_id).await?;
         let operations = orchestrator.operations(tenant.id, SHOWN_OPERATIONS).await?;
+        let ends = self.platform.accounts.expiries(&caller.user).await?;
         Ok(Json(TenantDetails {
-            tenant: Tenant::of(orchestrator, &tenant),
+            tenant: Tenant::of(orchestrator, &tenant).expiring(ends.get(&tenant.id).copied()),
             operations: operations.iter().map(Operation::from).collect(),
         }))
     }

@@ -11,9 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::accounts::{Email, WizardSession, WizardStep, WizardUpdate};
 use crate::api::Tag;
+use crate::api::attempts;
 use crate::api::body::Body;
 use crate::api::tenants::{newest_operation, owned};
-use crate::http::caller::{Caller, TenantsRead};
+use crate::http::caller::{Caller, MaybeCaller, TenantsRead};
 use crate::http::client::Client;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -53,7 +54,9 @@ fn incomplete(next: u8) -> Problem {
 impl WizardApi {
     /// Tells whether a subdomain can be had.
     ///
-    /// Where it can't, `reason` says why, and `suggestions` are up to five that can. Errors: 422
+    /// Where it can't, `reason` says why, and `suggestions` are up to five that can. One that was
+    /// somebody's until lately (`cooldown`) can be had by that person alone, who signs in first, and by
+    /// others from `availableFrom` on. Errors: 422
     /// `invalid` for more than 256 characters.
     #[oai(
         path = "/api/wizard.checkSubdomain",
@@ -62,10 +65,12 @@ impl WizardApi {
     )]
     async fn check_subdomain(
         &self,
+        caller: MaybeCaller,
         body: Body<SubdomainQuestion>,
     ) -> Result<Json<SubdomainAnswer>, Problem> {
         let Body(SubdomainQuestion { subdomain: text }) = body;
-        Ok(Json(subdomain::check(&self.platform.orchestrator, text.0).await?))
+        let owner = subdomain::owner(&caller);
+        Ok(Json(subdomain::check(&self.platform.orchestrator, owner.as_ref(), text.0).await?))
     }
 
     /// Begins a session of the wizard.
@@ -73,7 +78,9 @@ impl WizardApi {
     /// `sessionId` is a secret: whoever has it is in the session, for one hour. The same address
     /// again begins another session, and nothing tells whether the address has an account. When
     /// there are 10,000 sessions, one more ends the oldest without a password, or else the oldest.
-    /// Errors: 422 `invalid` with the `field`.
+    /// Errors: 422 `invalid` with the `field`; 403 `signup_closed`, `email_domain_refused` or
+    /// `invite_required` where the operators let not everybody sign up: whoever has an account signs in
+    /// there, and calls `tenants.create`.
     #[oai(
         path = "/api/wizard.createSession",
         method = "post",
@@ -81,7 +88,9 @@ impl WizardApi {
     )]
     async fn create_session(&self, body: Body<WizardBegin>) -> Result<Json<WizardBegun>, Problem> {
         let email: Email = body.email.parse()?;
-        let new = self.platform.accounts.begin_wizard(&email).await?;
+        let Body(WizardBegin { invite, .. }) = body;
+        let invite = invite.map(|token| token.0.into());
+        let new = self.platform.accounts.begin_wizard(&email, invite.as_ref()).await?;
         let session_id = new.token.expose_secret().to_owned();
         Ok(Json(WizardBegun { session_id, expires_at: new.expires_at }))
     }
@@ -93,13 +102,20 @@ impl WizardApi {
     /// done can be done again, until the tenant is deployed. The password is hashed at once and
     /// never returned. Errors: 404 `unknown_session`; 409 `wizard_incomplete` when another step
     /// comes first, `subdomain_taken`, `wizard_finished` once the tenant is deployed,
-    /// `account_made` for step 1 once the account is there; 422 `invalid` with the `field`.
+    /// `account_made` for step 1 once the account is there, `subdomain_cooldown` for one that was
+    /// somebody else's until lately; 422 `invalid` with the `field`; 429 `rate_limited` after too many
+    /// passwords for one address.
     #[oai(
         path = "/api/wizard.updateSession",
         method = "post",
         operation_id = "wizard_update_session"
     )]
-    async fn update_session(&self, body: Body<WizardTyped>) -> Result<Json<WizardState>, Problem> {
+    async fn update_session(
+        &self,
+        client: Client,
+        caller: MaybeCaller,
+        body: Body<WizardTyped>,
+    ) -> Result<Json<WizardState>, Problem> {
         let Body(WizardTyped { session_id, step, data }) = body;
         let token = SecretString::from(session_id.0);
         let session = self.session(&token).await?;
@@ -110,8 +126,16 @@ impl WizardApi {
                 "The tenant of this session is deployed; nothing of it can be changed here.";
             return Err(Problem::new(StatusCode::CONFLICT, "wizard_finished", words));
         }
-        if let WizardStep::Subdomain(name) = &step {
-            subdomain::free(orchestrator, name, session.tenant).await?;
+        match &step {
+            WizardStep::Subdomain(name) => {
+                let owner = subdomain::owner(&caller);
+                subdomain::free(orchestrator, owner.as_ref(), name, session.tenant).await?;
+            }
+            // Where the address has an account, its password is tried.
+            WizardStep::Account { .. } => {
+                attempts::count(&self.platform, &session.email.parse()?, client.address).await?;
+            }
+            _ => {}
         }
         match self.platform.accounts.update_wizard(&token, step).await? {
             WizardUpdate::Done(session) => Ok(Json(session.into())),

@@ -55,6 +55,7 @@ fn https_is_production_which_refuses_what_only_suits_development() {
         ("PUBLIC_URL", "https://fresco.example.org"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
+        ("SIGNUP", "open"),
     ]);
     let config = config.unwrap();
     assert!(config.is_production() && config.traefik.https);
@@ -88,6 +89,7 @@ fn no_other_origin_may_call_in_production_unless_it_is_named() {
         ("PUBLIC_URL", "https://fresco.example.org"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
+        ("SIGNUP", "open"),
     ];
     assert!(read(&[]).unwrap().cors_origin.is_some());
     assert!(read(&production).unwrap().cors_origin.is_none());
@@ -171,4 +173,77 @@ fn limits_have_bounds() {
     let limits = Limits { memory_mb: 1025, ..policy.default_limits() };
     assert!(policy.check_limits(&limits).unwrap_err().to_string().contains("1024"));
     policy.check_limits(&policy.default_limits()).unwrap();
+}
+
+#[test]
+fn in_production_it_must_be_said_who_may_sign_up() {
+    let production = [
+        ("PUBLIC_URL", "https://fresco.example.org"),
+        ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("BASE_DOMAIN", "fresco.example.org"),
+    ];
+    let text = problem(&production);
+    assert!(text.contains("SIGNUP must be set in production"), "{text}");
+    assert_eq!(read(&[]).unwrap().signup, SignupPolicy::Open);
+    let with = |more: &[(&'static str, &'static str)]| [&production[..], more].concat();
+    for (settings, policy) in [
+        (&[("SIGNUP", "open")][..], SignupPolicy::Open),
+        (&[("SIGNUP", "invite")], SignupPolicy::Invite),
+        (&[("SIGNUP", "closed")], SignupPolicy::Closed),
+        (
+            &[("SIGNUP", "domains"), ("SIGNUP_EMAIL_DOMAINS", " Example.org,b.edu ")],
+            SignupPolicy::Domains(vec!["example.org".into(), "b.edu".into()]),
+        ),
+    ] {
+        assert_eq!(read(&with(settings)).unwrap().signup, policy);
+    }
+    for (settings, words) in [
+        (&[("SIGNUP", "all")][..], "SIGNUP must be open, domains, invite or closed, but is `all`"),
+        (&[("SIGNUP", "domains")], "SIGNUP_EMAIL_DOMAINS must name the domains"),
+        (
+            &[("SIGNUP", "domains"), ("SIGNUP_EMAIL_DOMAINS", "@example.org")],
+            "SIGNUP_EMAIL_DOMAINS must be domains",
+        ),
+    ] {
+        let text = problem(&with(settings));
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn limits_are_wide_in_development_and_narrow_in_production() {
+    let production = [
+        ("PUBLIC_URL", "https://fresco.example.org"),
+        ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("BASE_DOMAIN", "fresco.example.org"),
+        ("SIGNUP", "open"),
+    ];
+    let (here, there) = (read(&[]).unwrap(), read(&production).unwrap());
+    let days = |config: &Config| config.quota.cooldown.as_secs() / 86_400;
+    assert_eq!((days(&here), days(&there)), (0, 90));
+    assert_eq!((here.quota.tenants, there.quota.tenants), (Some(1000), Some(5)));
+    assert_eq!(there.quota.creations_per_hour, Some(10));
+    assert_eq!((here.trial.tenants, there.trial.tenants), (100, 10));
+    assert_eq!(there.trial.life, Duration::from_secs(24 * 60 * 60));
+    assert_eq!((here.connections, here.connections_each), (1024, 128));
+    let rates = |config: &Config| (config.rates.sign_in.to_string(), config.rates.mail.to_string());
+    assert_eq!(rates(&here), ("6000/minute".into(), "600/minute".into()));
+    assert_eq!(rates(&there), ("30/minute".into(), "20/hour".into()));
+    assert!(!here.verifies_addresses, "there is no way to send mail");
+    for (name, bad) in [
+        ("RATE_SIGN_IN", "0/minute"),
+        ("RATE_SIGN_UP", "30"),
+        ("RATE_MAIL", "30/day"),
+        ("RATE_READS", "9999999/second"),
+        ("TENANTS_PER_USER", "0"),
+        ("DEPLOYS_PER_HOUR", "many"),
+        ("SUBDOMAIN_COOLDOWN", "3651"),
+        ("UNVERIFIED_HOURS", "0"),
+        ("REQUEST_DEADLINE", "601"),
+        ("CONNECTIONS_PER_ADDRESS", "1"),
+    ] {
+        let text = problem(&[(name, bad)]);
+        assert!(text.contains(&format!("\n  {name} must be ")), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
 }

@@ -7,7 +7,16 @@ use poem_openapi::registry::MetaApi;
 use crate::http::problem::Problem;
 
 /// The addresses that are no call of the API: the first page, the document and its explorer.
-const PAGES: [&str; 5] = ["/", "/openapi.json", "/docs", "/docs/", "/docs/oauth-receiver.html"];
+const PAGES: [&str; 8] = [
+    "/",
+    "/home.css",
+    "/openapi.json",
+    "/docs",
+    "/docs/",
+    "/docs/explorer.js",
+    "/docs/start.js",
+    "/docs/explorer.css",
+];
 
 /// Knows the addresses apart from what they do, so that a wrong method can be told before anything
 /// else of a request is looked at.

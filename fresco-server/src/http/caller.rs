@@ -182,6 +182,7 @@ async fn caller<A: Access>(request: &Request) -> Result<Caller<A>, Problem> {
             (found.user, means)
         }
     };
+    platform.throttle.account(request, user.id)?;
     if A::ADMIN && !accounts.is_admin(&user) {
         return Err(Problem::not_admin());
     }

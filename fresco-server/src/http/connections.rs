@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use ipnet::IpNet;
 use poem::http::uri::Scheme;
 use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Addr, Endpoint, EndpointExt};
@@ -19,14 +21,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
+use crate::config::Config;
+use crate::http::peers::Peers;
+
 /// How long a request's head may take, and how long a connection may wait between two requests.
 const HEAD: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of its answer.
 const STALLED: Duration = Duration::from_secs(60);
 /// The most that a request's head may take, in bytes.
 const MOST_HEAD: usize = 64 * 1024;
-/// Connections at the same time, where the system allows as many files.
-const MOST: usize = 1024;
 /// Files that the platform itself needs: its pools, Docker, its log.
 const OWN_FILES: u64 = 128;
 /// Files of a connection: itself, and what a stream reads from.
@@ -34,15 +37,38 @@ const FILES_EACH: u64 = 3;
 /// How long to wait when the system has no room for a further connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections there may be at the same time.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// In all, where the system allows as many files.
+    all: usize,
+    /// From one network.
+    each: usize,
+    /// From where there may be any number.
+    proxies: Vec<IpNet>,
+}
+
+impl Limits {
+    /// The settings' own. Proxies speak for many people, and so does a proxy on this machine that
+    /// nobody named.
+    pub(crate) fn of(config: &Config) -> Self {
+        let (all, each) = (config.connections, config.connections_each);
+        let loopback = [IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()].map(IpNet::from);
+        Self { all, each, proxies: [&config.trusted_proxies[..], &loopback].concat() }
+    }
+}
+
 /// Serves until `stop`; then lets what is under way end for this long.
 pub(crate) async fn serve<E: Endpoint + 'static>(
     listener: TcpListener,
     endpoint: E,
+    limits: Limits,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
     let endpoint = Arc::new(endpoint.map_to_response());
-    let places = Arc::new(Semaphore::new(places()));
+    let places = Arc::new(Semaphore::new(places(limits.all)));
+    let peers = Peers::new(limits.each, limits.proxies);
     let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
     tokio::pin!(stop);
     loop {
@@ -56,6 +82,10 @@ pub(crate) async fn serve<E: Endpoint + 'static>(
         };
         match accepted.and_then(|(socket, peer)| Ok((socket.local_addr()?, peer, socket))) {
             Ok((local, peer, socket)) => {
+                let Some(open) = peers.open(peer.ip()) else {
+                    tracing::debug!(%peer, "a connection is closed: this peer has too many");
+                    continue;
+                };
                 let addresses = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(peer)));
                 let connection = connection(socket, endpoint.clone(), addresses);
                 let connection = graceful.watch(connection);
@@ -64,7 +94,7 @@ pub(crate) async fn serve<E: Endpoint + 'static>(
                     if let Err(error) = connection.await {
                         tracing::debug!(%peer, %error, "a connection ended");
                     }
-                    drop(place);
+                    drop((place, open));
                 });
             }
             Err(error) if is_the_clients(&error) => {}
@@ -118,12 +148,12 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 /// How many connections there may be. The system's own limit of files is raised as far as it lets us.
-fn places() -> usize {
+fn places(most: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let files = if raised.is_ok() { maximum } else { current };
     let all = files.map_or(u64::MAX, |files| files.saturating_sub(OWN_FILES) / FILES_EACH);
-    usize::try_from(all).unwrap_or(MOST).clamp(1, MOST)
+    usize::try_from(all).unwrap_or(most).clamp(1, most)
 }
 
 #[cfg(test)]
@@ -137,11 +167,18 @@ mod tests {
     use super::*;
 
     async fn server() -> (std::net::SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+        server_with(Limits { all: 1024, each: 1024, proxies: Vec::new() }).await
+    }
+
+    async fn server_with(
+        limits: Limits,
+    ) -> (std::net::SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, (stop, stopped)) = (listener.local_addr().unwrap(), oneshot::channel());
         let endpoint = make_sync(|_| "x".repeat(64 << 20));
         let until = async { stopped.await.unwrap_or_default() };
-        let serving = tokio::spawn(serve(listener, endpoint, until, Duration::from_secs(5)));
+        let serving =
+            tokio::spawn(serve(listener, endpoint, limits, until, Duration::from_secs(5)));
         (address, stop, serving)
     }
 
@@ -195,6 +232,58 @@ mod tests {
         stop.send(()).unwrap();
         serving.await.unwrap();
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    /// The answer's first line, or nothing when the connection was closed.
+    async fn first_line(client: &mut TcpStream, request: &[u8]) -> String {
+        let sent = client.write_all(request).await;
+        let mut first = [0; 64];
+        let read = match sent {
+            Ok(()) => client.read(&mut first).await.unwrap_or_default(),
+            Err(_) => 0,
+        };
+        let text = String::from_utf8_lossy(&first[..read]);
+        text.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn one_peer_has_so_many_connections_and_no_more() {
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        for (proxies, third) in [(vec![], ""), (vec!["127.0.0.0/8"], "HTTP/1.1 200 OK")] {
+            let proxies = proxies.into_iter().map(|net| net.parse().unwrap()).collect();
+            let (address, _stop, _serving) =
+                server_with(Limits { all: 16, each: 2, proxies }).await;
+            let mut open = Vec::new();
+            for _ in 0..2 {
+                let mut client = TcpStream::connect(address).await.unwrap();
+                assert_eq!(first_line(&mut client, request).await, "HTTP/1.1 200 OK");
+                open.push(client);
+            }
+            let mut client = TcpStream::connect(address).await.unwrap();
+            assert_eq!(first_line(&mut client, request).await, third);
+            // The end of one makes room for another, as soon as the server has seen it.
+            drop(open);
+            let start = Instant::now();
+            loop {
+                let mut client = TcpStream::connect(address).await.unwrap();
+                if first_line(&mut client, request).await == "HTTP/1.1 200 OK" {
+                    break;
+                }
+                assert!(start.elapsed() < Duration::from_secs(20), "there was no room again");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let (address, _stop, _serving) = server().await;
+        for (bytes, status) in [(MOST_HEAD / 2, "200 OK"), (2 * MOST_HEAD, "431 ")] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\nx: {}\r\n\r\n", "a".repeat(bytes));
+            let line = first_line(&mut client, head.as_bytes()).await;
+            assert!(line.contains(status), "{bytes}: {line}");
+        }
     }
 
     #[tokio::test]

@@ -7,13 +7,16 @@
 use std::io;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use crate::config::Config;
 use crate::http::addresses::Addresses;
+use crate::http::client::ClientAddress;
 use crate::http::credentials::has_key;
 use crate::http::problem::Problem;
+use crate::http::throttle::Throttle;
 use crate::origin::Origin;
 
 /// The largest body that is read: an update with many variables fits well.
@@ -32,6 +35,9 @@ pub(crate) struct Guard {
     other: Option<Origin>,
     production: bool,
     addresses: Addresses,
+    throttle: Throttle,
+    proxies: Vec<IpNet>,
+    deadline: Duration,
 }
 
 /// Where a request comes from.
@@ -44,12 +50,15 @@ enum From {
 }
 
 impl Guard {
-    pub(crate) fn new(config: &Config, addresses: Addresses) -> Self {
+    pub(crate) fn new(config: &Config, addresses: Addresses, throttle: Throttle) -> Self {
         Self {
             own: config.public_url.clone(),
             other: config.cors_origin.clone(),
             production: config.is_production(),
             addresses,
+            throttle,
+            proxies: config.trusted_proxies.clone(),
+            deadline: config.request_deadline,
         }
     }
 
@@ -113,6 +122,9 @@ impl Guard {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        // Else a page could not read when to come again.
+        headers
+            .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
     }
 
     fn preflight(&self) -> Response {
@@ -226,10 +238,17 @@ pub(crate) struct Guarded<E> {
 
 impl<E: Endpoint> Guarded<E> {
     async fn let_in(&self, mut request: Request) -> Result<Response> {
-        self.guard.addresses.check(&request)?;
+        let Guard { addresses, throttle, proxies, deadline, .. } = &self.guard;
+        // Before anything of the body is waited for.
+        throttle.address(&request, ClientAddress::of(&request, proxies).0)?;
+        addresses.check(&request)?;
         check_type(&request)?;
         read_body(&mut request).await?;
-        Ok(self.inner.call(request).await?.into_response())
+        // A stream is answered at once; how long it may go on, it knows itself.
+        match tokio::time::timeout(*deadline, self.inner.call(request)).await {
+            Ok(answer) => Ok(answer?.into_response()),
+            Err(_) => Err(Problem::late(*deadline).into()),
+        }
     }
 }
 

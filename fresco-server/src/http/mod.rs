@@ -7,5 +7,8 @@ pub(crate) mod connections;
 pub(crate) mod credentials;
 pub(crate) mod edge;
 pub(crate) mod guard;
+pub(crate) mod headers;
+pub(crate) mod peers;
 pub(crate) mod problem;
 pub(crate) mod streams;
+pub(crate) mod throttle;

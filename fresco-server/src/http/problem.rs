@@ -1,6 +1,7 @@
 //! Errors as HTTP shows them: RFC 9457 problem documents with a stable code.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use fresco_core::{Error, ErrorKind};
 use poem::http::{HeaderValue, StatusCode, header};
@@ -138,6 +139,49 @@ impl Problem {
         problem
     }
 
+    /// 409: this subdomain is kept for the one who had it.
+    pub(crate) fn subdomain_kept() -> Self {
+        let words = "This subdomain was somebody else's until lately, and links to it are still about, so it is kept for its former owner. If that is you, sign in first; else choose another.";
+        Self::new(StatusCode::CONFLICT, "subdomain_cooldown", words).of_field("subdomain")
+    }
+
+    /// What one owner may have is used up.
+    fn quota(error: &Error) -> Self {
+        let most = error.context("most").unwrap_or("the most");
+        let seconds = error.context("seconds").and_then(|text| text.parse().ok());
+        match error.context("quota") {
+            Some("tenants") => {
+                let words = format!(
+                    "You have as many tenants as one may have here: {most}. Destroy one that is not needed, or ask the operators."
+                );
+                Self::new(StatusCode::CONFLICT, "too_many_tenants", words)
+            }
+            Some("creations") => {
+                let words = format!(
+                    "You have asked for as many tenants as one may within an hour: {most}. Wait, and try again."
+                );
+                let wait = Duration::from_secs(seconds.unwrap_or(60));
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_deploys", words).after(wait)
+            }
+            _ => {
+                let words = format!(
+                    "This platform runs {most} tenants of people who have not shown yet that their address is theirs, and there is no place for one more. Verify your e-mail address, then try again."
+                );
+                Self::new(StatusCode::FORBIDDEN, "verification_required", words)
+            }
+        }
+    }
+
+    /// 403: who may sign up is the operators' choice.
+    fn signup(error: &Error, words: String) -> Self {
+        let code = match error.context("signup") {
+            Some("domains") => "email_domain_refused",
+            Some("invite") => "invite_required",
+            _ => "signup_closed",
+        };
+        Self::new(StatusCode::FORBIDDEN, code, words)
+    }
+
     /// 404, in the same words for what is not there and for what is another's.
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
@@ -149,6 +193,35 @@ impl Problem {
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", words);
         problem.retry_after = Some(5);
         problem
+    }
+
+    /// 429: somebody asks too often; one more is let in after this time.
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        let words = "There were too many requests from here. Wait, and try again.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", words).after(wait)
+    }
+
+    /// 429: too many passwords were tried for one account.
+    pub(crate) fn too_many_attempts(wait: Duration) -> Self {
+        let words = "Too many passwords were tried for this address from where it was not signed in before. Wait, or sign in from where you did.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", words).after(wait)
+    }
+
+    /// 503: the answer took longer than this.
+    pub(crate) fn late(deadline: Duration) -> Self {
+        let seconds = deadline.as_secs();
+        let words = format!(
+            "There was no answer within {seconds} seconds. What was asked for may have been done; look before you try again."
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", words).after(Duration::from_secs(5))
+    }
+
+    /// The same problem, with the time after which it is worth to ask again.
+    fn after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs_f64().ceil().max(1.0);
+        // A float's cast saturates.
+        self.retry_after = Some(seconds as u32);
+        self
     }
 
     /// 500, without any word of the cause.
@@ -187,6 +260,7 @@ impl From<Error> for Problem {
         let words = sentence(error.message());
         match error.kind() {
             ErrorKind::NotFound => Self::new(StatusCode::NOT_FOUND, "not_found", words),
+            ErrorKind::Conflict if error.context("kept_until").is_some() => Self::subdomain_kept(),
             ErrorKind::Conflict if error.context("subdomain").is_some() => Self::subdomain_taken(),
             ErrorKind::Conflict => {
                 let operation = error.context("operation").map(str::to_owned);
@@ -200,6 +274,8 @@ impl From<Error> for Problem {
                 problem.body.field = error.context("field").map(str::to_owned);
                 problem
             }
+            ErrorKind::Exhausted if error.context("quota").is_some() => Self::quota(&error),
+            ErrorKind::Denied if error.context("signup").is_some() => Self::signup(&error, words),
             ErrorKind::Exhausted if error.context("capacity").is_some() => {
                 tracing::warn!(error = %error.chain(), "a tenant was refused: the platform is full");
                 let words = "The platform has no room for one more running tenant at the moment. Nothing was changed; try again later, or stop a tenant that is not needed.";

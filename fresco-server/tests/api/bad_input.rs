@@ -265,9 +265,12 @@ async fn each_address_says_which_methods_it_answers() {
     for call in calls() {
         addresses.push((format!("/api/{call}"), "POST"));
     }
-    let pages = ["/", "/health", "/openapi.json", "/docs", "/docs/", "/docs/oauth-receiver.html"];
+    let pages = ["/", "/home.css", "/health", "/openapi.json", "/docs", "/docs/"];
+    let parts = ["/docs/explorer.js", "/docs/start.js", "/docs/explorer.css"];
     let streams = ["/api/tenants/x/logs", "/api/operations/x/events"];
-    addresses.extend(pages.into_iter().chain(streams).map(|path| (path.into(), "GET, HEAD")));
+    addresses.extend(
+        pages.into_iter().chain(parts).chain(streams).map(|path| (path.into(), "GET, HEAD")),
+    );
     let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "X"];
     for (path, allowed) in addresses {
         for method in all {

@@ -240,6 +240,7 @@ async fn what_will_do_for_development_may_be_wrong_in_production() {
     let said = wiring
         .with("PUBLIC_URL", "https://fresco.test")
         .with("BASE_DOMAIN", "fresco.test")
+        .with("SIGNUP", "open")
         .examine()
         .await;
     said.is_wrong("is a superuser", &["CREATE ROLE fresco_platform_app LOGIN CREATEROLE CREATEDB"]);

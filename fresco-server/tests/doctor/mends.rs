@@ -109,8 +109,11 @@ async fn a_postgresql_that_is_too_old_for_production_is_told_of_by_both() {
     assert!(finding.trim_start().starts_with("warning "), "{finding}");
     assert!(finding.contains("production needs 16 or newer") && !finding.contains("$ "));
     assert!(finding.contains("https://www.postgresql.org/docs/"), "{finding}");
-    let production =
-        stack.wiring.with("PUBLIC_URL", "https://fresco.test").with("BASE_DOMAIN", "fresco.test");
+    let production = stack
+        .wiring
+        .with("PUBLIC_URL", "https://fresco.test")
+        .with("BASE_DOMAIN", "fresco.test")
+        .with("SIGNUP", "open");
     production.examine().await.is_wrong("PostgreSQL 15", &["production needs 16 or newer"]);
 
     let log = Log::default();

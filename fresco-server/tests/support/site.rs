@@ -5,7 +5,7 @@ use fresco_core::memory::MemoryWorld;
 use fresco_core::{OperationId, OperationStatus, Orchestrator, TenantQuery, Workers};
 use fresco_server::accounts::Accounts;
 use fresco_server::settings::Values;
-use fresco_server::{Config, Platform, app};
+use fresco_server::{Config, Platform, app, compose};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{Method, StatusCode};
 use poem::test::{TestClient, TestRequestBuilder};
@@ -13,7 +13,7 @@ use poem::{EndpointExt, Response};
 use serde_json::{Value, json};
 
 use super::postgres::Database;
-use super::{PASSWORD, SECRET, secret, soon};
+use super::{PASSWORD, SECRET, soon};
 
 pub struct Site {
     pub database: Database,
@@ -83,6 +83,16 @@ impl Site {
 
     /// A service on this database, with these settings and faults.
     pub async fn on(database: Database, settings: &[(&str, &str)], faults: &FaultPlan) -> Self {
+        Self::changed(database, settings, faults, |_| {}).await
+    }
+
+    /// The same, with this change of what the settings lead to.
+    pub async fn changed(
+        database: Database,
+        settings: &[(&str, &str)],
+        faults: &FaultPlan,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut values = vec![
             ("DATABASE_URL", database.url.as_str()),
             ("AUTH_SECRET", SECRET),
@@ -91,19 +101,16 @@ impl Site {
         ];
         values.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
         values.extend(settings);
-        let config = Config::read(&Values::new(values)).unwrap();
-        let url = secret(&database.url);
-        let accounts =
-            fresco_server::accounts::AccountsConfig::new(url, config.auth_secret.clone())
-                .sessions(config.session_life, config.session_idle)
-                .admin_email(config.admin_email.clone());
-        let accounts = Accounts::connect(accounts).await.unwrap();
+        let mut config = Config::read(&Values::new(values)).unwrap();
+        change(&mut config);
+        let accounts = Accounts::connect(compose::accounts(&config)).await.unwrap();
         let world = MemoryWorld::new();
         let backends = wrap(&world.backends(), faults);
         let builder = Orchestrator::builder(backends, config.base_domain.clone());
         let room = config.room.capacity(&config.tenants, 1_000_000, 10_000);
         let quick = |settings: &mut fresco_core::Settings| {
             (settings.reconcile_interval, settings.capacity) = (None, room);
+            settings.quota = config.quota;
         };
         let orchestrator = builder.settings(quick).build().await.unwrap();
         let workers = orchestrator.start();
@@ -122,7 +129,19 @@ impl Site {
 
     /// Calls with this header `Cookie`.
     pub async fn post_with(&self, cookie: &str, path: &str, body: Value) -> Answer {
-        let mut request = self.client.post(path).header("host", &self.host).body_json(&body);
+        self.post_from(cookie, ("x-of-no-meaning", ""), path, body).await
+    }
+
+    /// Calls with this header `Cookie`, and this one.
+    pub async fn post_from(
+        &self,
+        cookie: &str,
+        (name, value): (&str, &str),
+        path: &str,
+        body: Value,
+    ) -> Answer {
+        let request = self.client.post(path).header("host", &self.host).header(name, value);
+        let mut request = request.body_json(&body);
         if !cookie.is_empty() {
             request = request.header("cookie", cookie);
         }

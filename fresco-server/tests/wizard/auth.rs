@@ -128,8 +128,11 @@ async fn a_cookie_that_was_planted_beside_is_not_believed() {
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn over_https_the_cookie_is_of_this_host_alone() {
-    let settings =
-        [("PUBLIC_URL", "https://fresco.example.org"), ("BASE_DOMAIN", "fresco.example.org")];
+    let settings = [
+        ("PUBLIC_URL", "https://fresco.example.org"),
+        ("BASE_DOMAIN", "fresco.example.org"),
+        ("SIGNUP", "open"),
+    ];
     let site = Site::on(Database::migrated().await, &settings, &FaultPlan::none()).await;
     let session = site.filled("ada@example.org", "my-study").await;
     let deployed = site.deploy(&session).await;

@@ -4,6 +4,7 @@ mod create;
 mod events;
 mod lease;
 mod look;
+mod quota;
 mod record;
 mod request;
 
@@ -15,6 +16,7 @@ pub use events::*;
 use futures_util::TryStreamExt;
 pub use lease::*;
 pub use look::*;
+pub use quota::*;
 pub use record::*;
 pub use request::*;
 

@@ -70,7 +70,8 @@ impl Accounts {
             let mut client = self.database().client().await?;
             let transaction = client.transaction().await.mapped()?;
             let sql = format!(
-                "SELECT {COLUMNS}, email_key, user_id, password_hash, verified_user_id, verified_hash
+                "SELECT {COLUMNS}, email_key, user_id, password_hash, verified_user_id, verified_hash,
+                        invite_hash
                  FROM fresco_server.wizard_sessions
                  WHERE id_hash = $1 AND expires_at > now() FOR UPDATE"
             );
@@ -84,13 +85,20 @@ impl Accounts {
             let subdomain = session.data.subdomain.clone().ok_or_else(|| {
                 Error::new(ErrorKind::Internal, "a session of the wizard has no subdomain")
             })?;
-            let Some(user) = owner(&transaction, &row, &session).await? else {
+            let Some((user, made)) = owner(&transaction, &row, &session).await? else {
                 return Ok(WizardClaim::SignInRequired);
             };
             if user.suspended_at.is_some() {
                 return Ok(WizardClaim::Suspended);
             }
+            if made {
+                // It may be another's choice by now who may sign up.
+                let (email, invite) = (session.email.parse()?, row.get::<_, Option<&[u8]>>(10));
+                self.check_policy(&email)?;
+                self.use_invite(&transaction, row.get(5), invite).await?;
+            }
             let tenant = session.tenant;
+            self.take_place(&transaction, tenant, &user).await?;
             match ask(WizardChoice { tenant, subdomain, user: user.clone() }).await {
                 Ok(accepted) => {
                     transaction.commit().await.mapped()?;
@@ -109,26 +117,26 @@ impl Accounts {
 }
 
 /// Whether this is the answer of somebody who looked, and will not do it.
-fn is_refusal(error: &Error) -> bool {
+pub(crate) fn is_refusal(error: &Error) -> bool {
     use ErrorKind::{Conflict, Denied, Exhausted, Invalid, NotFound, Unsupported};
     matches!(error.kind(), Conflict | Denied | Exhausted | Invalid | NotFound | Unsupported)
         // Asked of nobody: it is known here that tenants are not kept apart.
         || error.context("isolation").is_some()
 }
 
-/// The account of the session's address, made if there is none; `None` when it is somebody's who
-/// was not shown to sit here.
+/// The account of the session's address, made if there is none, and whether it was; `None` when it is
+/// somebody's who was not shown to sit here.
 async fn owner(
     transaction: &Transaction<'_>,
     row: &Row,
     session: &WizardSession,
-) -> Result<Option<User>> {
+) -> Result<Option<(User, bool)>> {
     let (key, minted): (&str, Uuid) = (row.get(5), row.get(6));
     let password: Option<&str> = row.get(7);
     let verified: Option<(Uuid, &str)> =
         row.get::<_, Option<Uuid>>(8).zip(row.get::<_, Option<&str>>(9));
     let data = &session.data;
-    transaction
+    let made = transaction
         .execute(
             "INSERT INTO fresco_server.users
                 (id, email, email_key, name, password_hash, use_case, use_case_text,
@@ -154,5 +162,5 @@ async fn owner(
     let account = transaction.query_one(&sql, &[&key]).await.mapped()?;
     let user = User::read(&account);
     let known = verified == Some((user.id, account.get("password_hash")));
-    Ok((user.id == minted || known).then_some(user))
+    Ok((user.id == minted || known).then_some((user, made > 0)))
 }

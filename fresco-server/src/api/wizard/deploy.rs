@@ -34,10 +34,11 @@ pub(super) async fn deploy(
         return Err(incomplete(next));
     }
     // An account is made only when its tenant can be: whoever must choose again has made nothing.
+    // For whom a subdomain is kept, the store knows, once it is known whose tenant it will be.
     if let Some(name) = &session.data.subdomain
         && !accepted(orchestrator, session.tenant).await?
     {
-        subdomain::free(orchestrator, name, session.tenant).await?;
+        subdomain::untaken(orchestrator, name, session.tenant).await?;
     }
     let ask = |WizardChoice { tenant, subdomain, user }| {
         let spec = config.tenants.new_tenant(user.owner(), subdomain);

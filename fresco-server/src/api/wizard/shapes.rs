@@ -29,6 +29,8 @@ pub(super) struct SubdomainQuestion {
 pub(super) enum Reason {
     /// A tenant has it.
     Taken,
+    /// Somebody else had it until lately, and it is kept for them.
+    Cooldown,
     /// The platform keeps it.
     Reserved,
     /// It is none: a subdomain has 3 to 63 of a-z, 0-9 and single inner hyphens, and a letter.
@@ -45,16 +47,20 @@ pub(super) struct SubdomainAnswer {
     pub(super) available: bool,
     /// Why not.
     pub(super) reason: Option<Reason>,
+    /// From when on, for `cooldown`.
+    pub(super) available_from: Option<DateTime<Utc>>,
     /// Up to five that can; none when it can be had itself.
     pub(super) suggestions: Vec<String>,
 }
 
 /// Who begins.
-#[derive(Debug, Object)]
+#[derive(Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct WizardBegin {
     /// The e-mail address.
     pub(super) email: Text,
+    /// The invite, where only who was invited may sign up.
+    pub(super) invite: Option<PasswordText>,
 }
 
 /// A session of the wizard that was begun.

@@ -1,13 +1,19 @@
 //! Which subdomains can be had.
 
-use fresco_core::{Orchestrator, Subdomain, SubdomainError, TenantId, TenantQuery};
+use chrono::{DateTime, Utc};
+use fresco_core::{
+    Orchestrator, OwnerId, Subdomain, SubdomainError, Tenant, TenantId, TenantQuery, TenantStatus,
+};
 
 use super::shapes::{Reason, SubdomainAnswer};
 use crate::api::choice;
+use crate::http::caller::MaybeCaller;
 use crate::http::problem::Problem;
 
 /// Characters of a text that is looked at.
 const LONGEST: usize = 256;
+/// The newest tenants of a name that are looked at; only one of them can live.
+const TOMBSTONES: u64 = 50;
 /// Suggestions at most.
 const SUGGESTIONS: usize = 5;
 /// Characters of a text that a suggestion keeps: what is added to them fits.
@@ -16,56 +22,103 @@ const KEPT: usize = 48;
 /// Whether this can be had, why not, and what can. What nobody can have typed as a name is refused.
 pub(super) async fn check(
     orchestrator: &Orchestrator,
+    owner: Option<&OwnerId>,
     text: String,
 ) -> Result<SubdomainAnswer, Problem> {
     if text.chars().count() > LONGEST {
         choice::subdomain(&text)?;
     }
-    let reason = match text.parse::<Subdomain>() {
-        Ok(name) if holder(orchestrator, &name).await?.is_none() => {
-            return Ok(SubdomainAnswer {
-                subdomain: text,
-                available: true,
-                reason: None,
-                suggestions: Vec::new(),
-            });
-        }
-        Ok(_) => Reason::Taken,
-        Err(SubdomainError::Reserved) => Reason::Reserved,
-        Err(_) => Reason::Invalid,
+    let (reason, available_from) = match text.parse::<Subdomain>() {
+        Ok(name) => match look(orchestrator, owner, &name).await? {
+            State::Free => {
+                return Ok(SubdomainAnswer {
+                    subdomain: text,
+                    available: true,
+                    reason: None,
+                    available_from: None,
+                    suggestions: Vec::new(),
+                });
+            }
+            State::Held(_) => (Reason::Taken, None),
+            State::Kept(until) => (Reason::Cooldown, Some(until)),
+        },
+        Err(SubdomainError::Reserved) => (Reason::Reserved, None),
+        Err(_) => (Reason::Invalid, None),
     };
     let mut suggestions = Vec::new();
     for name in candidates(&text) {
         if suggestions.len() == SUGGESTIONS {
             break;
         }
-        if holder(orchestrator, &name).await?.is_none() {
+        if matches!(look(orchestrator, owner, &name).await?, State::Free) {
             suggestions.push(name.into());
         }
     }
-    Ok(SubdomainAnswer { subdomain: text, available: false, reason: Some(reason), suggestions })
+    Ok(SubdomainAnswer {
+        subdomain: text,
+        available: false,
+        reason: Some(reason),
+        available_from,
+        suggestions,
+    })
 }
 
 /// Refuses a name that another tenant than this one has.
-pub(super) async fn free(
+pub(super) async fn untaken(
     orchestrator: &Orchestrator,
     name: &Subdomain,
     own: TenantId,
 ) -> Result<(), Problem> {
-    match holder(orchestrator, name).await? {
-        Some(tenant) if tenant != own => Err(Problem::subdomain_taken()),
+    match look(orchestrator, None, name).await? {
+        State::Held(tenant) if tenant != own => Err(Problem::subdomain_taken()),
         _ => Ok(()),
     }
 }
 
-/// The tenant that has this name now.
-async fn holder(
+/// Refuses such a name, and one that is kept for another than this owner.
+pub(super) async fn free(
     orchestrator: &Orchestrator,
+    owner: Option<&OwnerId>,
     name: &Subdomain,
-) -> Result<Option<TenantId>, Problem> {
+    own: TenantId,
+) -> Result<(), Problem> {
+    match look(orchestrator, owner, name).await? {
+        State::Held(tenant) if tenant != own => Err(Problem::subdomain_taken()),
+        State::Kept(_) => Err(Problem::subdomain_kept()),
+        _ => Ok(()),
+    }
+}
+
+/// Who asks, as an owner of tenants.
+pub(super) fn owner(caller: &MaybeCaller) -> Option<OwnerId> {
+    caller.session.as_ref().map(|session| session.user.owner())
+}
+
+/// What is known of a name now. What holds in the end, the store decides.
+enum State {
+    Free,
+    /// This tenant has it.
+    Held(TenantId),
+    /// Another owner had it until lately; until this time it is kept.
+    Kept(DateTime<Utc>),
+}
+
+async fn look(
+    orchestrator: &Orchestrator,
+    owner: Option<&OwnerId>,
+    name: &Subdomain,
+) -> Result<State, Problem> {
+    let quota = orchestrator.settings().quota;
     let mut query = TenantQuery::all();
-    (query.subdomain, query.limit) = (Some(name.clone()), 1);
-    Ok(orchestrator.tenants(&query).await?.tenants.first().map(|tenant| tenant.id))
+    query.subdomain = Some(name.clone());
+    (query.destroyed, query.limit) = (!quota.cooldown.is_zero(), TOMBSTONES);
+    let page = orchestrator.tenants(&query).await?;
+    let lives = |tenant: &&Tenant| tenant.state.status != TenantStatus::Destroyed;
+    if let Some(tenant) = page.tenants.iter().find(lives) {
+        return Ok(State::Held(tenant.id));
+    }
+    let until = quota.kept_until(owner, &page.tenants, page.at);
+    Ok(until.map_or(State::Free, State::Kept))
 }
 
 /// Subdomains that look like this text, the nearest first. The last ones are hardly ever taken.

@@ -13,6 +13,7 @@ const PRODUCTION: &[(&str, &str)] = &[
     ("CORS_ORIGIN", "https://apps.example.org"),
     ("BASE_DOMAIN", "fresco.example.org"),
     ("AUTH_SECRET", "0123456789012345678901234567890123456789"),
+    ("SIGNUP", "open"),
 ];
 
 /// An endpoint behind the guard that answers with the length of the body.
@@ -21,7 +22,11 @@ fn guarded(settings: &[(&str, &str)]) -> TestClient<impl Endpoint> {
     let length = make(|mut request: Request| async move {
         Ok::<_, poem::Error>(request.take_body().into_bytes().await?.len().to_string())
     });
-    TestClient::new(length.with(Guard::new(&config, Addresses::default())).around(edge::finish))
+    TestClient::new(
+        length
+            .with(Guard::new(&config, Addresses::default(), Throttle::new(&config.rates)))
+            .around(edge::finish),
+    )
 }
 
 fn with<'a, E: Endpoint>(
@@ -243,7 +248,9 @@ async fn raw(bytes: &str) -> String {
     let address = acceptor.local_addr()[0].as_socket_addr().copied().unwrap();
     let config = Config::read(&Values::new(DEVELOPMENT.iter().copied())).unwrap();
     let echo = make(|_| async { Ok::<_, poem::Error>("fine") });
-    let echo = echo.with(Guard::new(&config, Addresses::of(Vec::new()))).around(edge::finish);
+    let echo = echo
+        .with(Guard::new(&config, Addresses::of(Vec::new()), Throttle::new(&config.rates)))
+        .around(edge::finish);
     let server = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(echo));
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
@@ -281,4 +288,56 @@ async fn methods_that_are_odd_are_refused_like_others() {
         assert!(answer.starts_with("HTTP/1.1 405 "), "{method}: {answer}");
         assert!(answer.contains("\r\nallow: GET, HEAD\r\n"), "{method}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn whoever_asks_too_often_is_told_when_to_come_again_and_others_are_not() {
+    let settings = [
+        ("RATE_SIGN_IN", "2/minute"),
+        ("RATE_CHANGES", "3/hour"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
+    ];
+    let client = guarded(&settings);
+    let post = |path: &'static str, from: &'static str| {
+        let request = client.post(path).header("host", "localhost").header("x-forwarded-for", from);
+        request
+            .header("origin", "http://localhost:3001")
+            .content_type("application/json")
+            .body("{}")
+            .send()
+    };
+    for _ in 0..2 {
+        post("/api/auth.signIn", "192.0.2.7").await.assert_status_is_ok();
+    }
+    let answer = post("/api/auth.signIn", "192.0.2.7").await;
+    answer.assert_status(StatusCode::TOO_MANY_REQUESTS);
+    answer.assert_header("access-control-allow-origin", "http://localhost:3001");
+    answer.assert_header("access-control-expose-headers", "retry-after");
+    let after = answer.0.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap();
+    assert!((1..=30).contains(&after), "{after}");
+    let body: serde_json::Value = answer.0.into_body().into_json().await.unwrap();
+    assert_eq!((&body["code"], &body["status"]), (&"rate_limited".into(), &429.into()));
+    // Another address, and another kind of call.
+    post("/api/auth.signIn", "192.0.2.8").await.assert_status_is_ok();
+    post("/api/tenants.create", "192.0.2.7").await.assert_status_is_ok();
+    // One network of version 6 is one.
+    for from in ["2001:db8::1", "2001:db8::2"] {
+        post("/api/auth.signIn", from).await.assert_status_is_ok();
+    }
+    let answer = post("/api/auth.signIn", "2001:db8::3").await;
+    answer.assert_status(StatusCode::TOO_MANY_REQUESTS);
+    post("/api/auth.signIn", "2001:db8:0:1::3").await.assert_status_is_ok();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_takes_too_long_is_given_up() {
+    let config = Config::read(&Values::new([("REQUEST_DEADLINE", "7")])).unwrap();
+    let slow = make(|_| std::future::pending::<poem::Result<&str>>());
+    let guard = Guard::new(&config, Addresses::default(), Throttle::new(&config.rates));
+    let client = TestClient::new(slow.with(guard).around(edge::finish));
+    let start = tokio::time::Instant::now();
+    let answer = client.get("/").header("host", "localhost").send().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(7));
+    answer.assert_status(StatusCode::SERVICE_UNAVAILABLE);
+    answer.assert_header_exist("retry-after");
 }
