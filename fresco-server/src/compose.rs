@@ -150,9 +150,14 @@ pub fn tenants(
         .transaction_limit(config.tenant_transaction)
 }
 
-fn accounts(config: &Config) -> AccountsConfig {
+/// The accounts, as the settings describe them. In development letters go to the log, which demands
+/// no code of anybody.
+#[must_use]
+pub fn accounts(config: &Config) -> AccountsConfig {
+    let smtp = config.smtp.is_some();
     AccountsConfig::new(config.database_url.clone(), config.auth_secret.clone())
         .sessions(config.session_life, config.session_idle)
+        .mail(smtp || !config.is_production(), smtp)
 }
 
 /// Traefik, as the settings describe it.

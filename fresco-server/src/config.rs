@@ -1,6 +1,7 @@
 //! The configuration: every setting read once, checked, and all that is wrong told at once.
 
 mod addresses;
+mod mail;
 mod reader;
 mod tenants;
 
@@ -19,6 +20,8 @@ use crate::policy::TenantPolicy;
 use crate::room::Room;
 use crate::settings::{PLACEHOLDER_SECRET, Values};
 use reader::Reader;
+
+pub use mail::{SmtpConfig, SmtpTls};
 
 /// An empty database has 8 MB.
 const TENANT_DISK_MB: RangeInclusive<u64> = 16..=1 << 30;
@@ -70,6 +73,8 @@ pub struct Config {
     pub session_life: Duration,
     /// How long somebody stays signed in without a request.
     pub session_idle: Duration,
+    /// How letters are sent; `None` in development for the log, in production for not at all.
+    pub smtp: Option<SmtpConfig>,
     /// Whether serving brings the tables up to date first.
     pub migrate: bool,
     /// Operations at the same time.
@@ -171,6 +176,7 @@ impl Reader<'_> {
             let days = self.within(name, "a whole number of days", 1..=365);
             days.map(|days| Duration::from_secs(days * 24 * 60 * 60))
         });
+        let smtp = self.smtp();
         let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
         let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
         let lease = self.parse::<u32>("LEASE_SECONDS", "a whole number");
@@ -211,6 +217,7 @@ impl Reader<'_> {
             auth_secret: auth_secret?,
             session_life: session_life?,
             session_idle: session_idle?,
+            smtp: smtp?,
             migrate: migrate?,
             workers: workers?,
             lease: Duration::from_secs(lease?.into()),

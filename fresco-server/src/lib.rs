@@ -14,6 +14,7 @@ mod config;
 pub mod doctor;
 mod http;
 pub mod logging;
+pub mod mail;
 mod origin;
 mod platform;
 mod policy;
@@ -24,7 +25,7 @@ pub mod settings;
 
 pub use api::openapi_document;
 pub use app::app;
-pub use config::{Config, ConfigError, Traefik};
+pub use config::{Config, ConfigError, SmtpConfig, SmtpTls, Traefik};
 pub use origin::{Origin, OriginError};
 pub use platform::Platform;
 pub use policy::{ImagePattern, LimitRange, TenantPolicy};

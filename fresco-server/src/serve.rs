@@ -12,6 +12,7 @@ use crate::app::app;
 use crate::compose;
 use crate::config::Config;
 use crate::http::connections;
+use crate::mail::Post;
 
 /// How long requests under way may take to end after the signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -71,6 +72,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         platform = compose::platform(config) => platform.map_err(ServeError::Part)?,
         () = stop.cancelled() => return Ok(()),
     };
+    let post = Post::new(&platform).map_err(ServeError::Part)?;
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
     let closing = platform.closing.clone();
@@ -84,8 +86,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         stop.cancelled().await;
         workers.shutdown().await;
     };
-    // Both ends are bounded: the requests by the grace above, the workers by their own.
-    tokio::join!(serving, working);
+    // All ends are bounded: the requests by the grace above, workers and post by their own.
+    tokio::join!(serving, working, post.run(&stop));
     tracing::info!("stopped");
     Ok(())
 }

@@ -4,10 +4,15 @@
 //! of tenants: a tenant names its owner by [`User::owner`], and nothing else crosses.
 
 mod database;
+mod deployments;
 mod email;
 mod idempotency;
+mod letters;
 mod migrations;
+mod open;
 mod password;
+mod profile;
+mod proofs;
 mod sessions;
 mod token;
 mod users;
@@ -20,13 +25,18 @@ use std::time::Duration;
 use fresco_core::{Health, Result};
 use secrecy::SecretString;
 
+pub use deployments::{EndedDeployment, ToldDeployments};
 pub use email::Email;
+pub use letters::{LeasedLetter, Letter, LetterEnd};
+pub use open::OpenedLetter;
 pub use password::Password;
+pub use profile::{NewProfile, PasswordChange, ProfileChange};
+pub use proofs::Verification;
 pub use sessions::{LoginSession, NewLogin, NewSession, OpenSession};
 pub use users::{NewUser, Role, User};
 pub use wizard::{
-    NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep,
-    WizardUpdate,
+    NewWizard, UseCase, WizardChoice, WizardClaim, WizardCode, WizardData, WizardSession,
+    WizardStep, WizardUpdate,
 };
 
 use database::Database;
@@ -41,6 +51,8 @@ pub struct AccountsConfig {
     connections: usize,
     session_life: Duration,
     session_idle: Duration,
+    mail: bool,
+    mailed_code: bool,
 }
 
 impl AccountsConfig {
@@ -49,7 +61,17 @@ impl AccountsConfig {
     #[must_use]
     pub fn new(url: SecretString, secret: SecretString) -> Self {
         let day = Duration::from_secs(24 * 60 * 60);
-        Self { url, secret, connections: 8, session_life: 30 * day, session_idle: 7 * day }
+        let (session_life, session_idle) = (30 * day, 7 * day);
+        let (mail, mailed_code) = (false, false);
+        Self { url, secret, connections: 8, session_life, session_idle, mail, mailed_code }
+    }
+
+    /// Whether somebody sends the letters that are written down, and whether the wizard demands the
+    /// code of one before it makes an account. Default: neither.
+    #[must_use]
+    pub const fn mail(mut self, sent: bool, code_demanded: bool) -> Self {
+        (self.mail, self.mailed_code) = (sent, sent && code_demanded);
+        self
     }
 
     /// How long somebody stays signed in at most, and how long without a request. Default: 30 days,
@@ -80,6 +102,8 @@ struct Shared {
     passwords: Passwords,
     session_life: Duration,
     session_idle: Duration,
+    mail: bool,
+    mailed_code: bool,
 }
 
 impl Accounts {
@@ -102,8 +126,9 @@ impl Accounts {
         let keys = Keys::derive(&config.secret)?;
         database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
-        let AccountsConfig { session_life, session_idle, .. } = config;
-        let shared = Shared { database, keys, passwords, session_life, session_idle };
+        let AccountsConfig { session_life, session_idle, mail, mailed_code, .. } = config;
+        let shared =
+            Shared { database, keys, passwords, session_life, session_idle, mail, mailed_code };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -122,6 +147,18 @@ impl Accounts {
     /// The database's own.
     pub async fn health(&self) -> Result<Health> {
         self.shared.database.health().await
+    }
+
+    /// Whether letters are sent. Without it, none is written down.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.shared.mail
+    }
+
+    /// Whether the wizard demands the code of a letter before it makes an account.
+    #[must_use]
+    pub fn demands_code(&self) -> bool {
+        self.shared.mailed_code
     }
 
     fn database(&self) -> &Database {

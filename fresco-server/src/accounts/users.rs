@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use fresco_core::{Actor, OwnerId, Result};
 use secrecy::SecretString;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::database::{Mapped, call, is_duplicate};
-use super::{Accounts, Email, Password};
+use super::{Accounts, Email, Letter, Password};
 
 /// Somebody with an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct User {
     pub created_at: DateTime<Utc>,
     /// When the address was last shown to be this person's; `None` for never.
     pub email_verified_at: Option<DateTime<Utc>>,
+    /// The address that is to take its place, once a letter to it was answered.
+    pub pending_email: Option<String>,
     /// What the person may do.
     pub role: Role,
     /// When an admin shut the account.
@@ -39,8 +42,8 @@ pub enum Role {
 }
 
 /// The columns that [`User::read`] reads.
-pub(super) const COLUMNS: &str =
-    "u.id, u.email, u.name, u.created_at, u.email_verified_at, u.role, u.suspended_at";
+pub(super) const COLUMNS: &str = "u.id, u.email, u.name, u.created_at, u.email_verified_at,
+    u.pending_email, u.role, u.suspended_at";
 
 impl User {
     /// This person as the owner of tenants.
@@ -62,6 +65,7 @@ impl User {
             name: row.get("name"),
             created_at: row.get("created_at"),
             email_verified_at: row.get("email_verified_at"),
+            pending_email: row.get("pending_email"),
             // A constraint lets in no other.
             role: if row.get::<_, &str>("role") == "admin" { Role::Admin } else { Role::User },
             suspended_at: row.get("suspended_at"),
@@ -82,11 +86,14 @@ pub struct NewUser {
 }
 
 impl Accounts {
-    /// Makes an account; `None` when the address has one already.
+    /// Makes an account; `None` when the address has one already. Where there is mail, a letter asks
+    /// whether the address is this person's.
     ///
     /// # Errors
-    /// The database's own; `Unavailable` while too many passwords are hashed.
+    /// `Invalid` for a password that the address tells; the database's own; `Unavailable` while too
+    /// many passwords are hashed.
     pub async fn sign_up(&self, new: &NewUser) -> Result<Option<User>> {
+        new.password.check_for(&new.email)?;
         let hash = self.passwords().hash(&new.password).await?;
         call("accounts.sign_up", async {
             let sql = format!(
@@ -94,14 +101,18 @@ impl Accounts {
                     (id, email, email_key, name, password_hash, terms_accepted_at)
                  VALUES ($1, $2, $3, $4, $5, now()) RETURNING {COLUMNS}"
             );
-            let client = self.database().client().await?;
+            let mut client = self.database().client().await?;
+            let transaction = client.transaction().await.mapped()?;
             let (email, key) = (new.email.as_str(), new.email.key());
-            let made =
-                client.query_one(&sql, &[&Uuid::new_v4(), &email, &key, &new.name, &hash]).await;
-            match made {
-                Err(error) if is_duplicate(&error) => Ok(None),
-                other => Ok(Some(User::read(&other.mapped()?))),
-            }
+            let values: [&(dyn ToSql + Sync); 5] =
+                [&Uuid::new_v4(), &email, &key, &new.name, &hash];
+            let user = match transaction.query_one(&sql, &values).await {
+                Err(error) if is_duplicate(&error) => return Ok(None),
+                made => User::read(&made.mapped()?),
+            };
+            self.post(&transaction, &new.email, &Letter::VerifyAddress { user: user.id }).await?;
+            transaction.commit().await.mapped()?;
+            Ok(Some(user))
         })
         .await
     }

@@ -9,6 +9,8 @@ mod health;
 mod home;
 mod logs;
 mod operations;
+mod profile;
+mod recovery;
 mod sessions;
 mod shapes;
 mod tenants;
@@ -46,6 +48,8 @@ enum Tag {
 type Calls = (
     wizard::WizardApi,
     auth::AuthApi,
+    profile::ProfileApi,
+    recovery::RecoveryApi,
     sessions::SessionsApi,
     tenants::TenantsApi,
     logs::LogsApi,
@@ -59,6 +63,8 @@ pub(crate) fn routes(platform: &Platform) -> Route {
     let calls: Calls = (
         wizard::WizardApi::new(platform.clone()),
         auth::AuthApi::new(platform.clone()),
+        profile::ProfileApi::new(platform.clone()),
+        recovery::RecoveryApi::new(platform.clone()),
         sessions::SessionsApi::new(platform.clone()),
         tenants::TenantsApi::new(platform.clone()),
         logs::LogsApi::new(platform.clone()),

@@ -5,7 +5,7 @@ use fresco_core::memory::MemoryWorld;
 use fresco_core::{OperationId, OperationStatus, Orchestrator, TenantQuery, Workers};
 use fresco_server::accounts::Accounts;
 use fresco_server::settings::Values;
-use fresco_server::{Config, Platform, app};
+use fresco_server::{Config, Platform, app, compose};
 use poem::endpoint::BoxEndpoint;
 use poem::http::StatusCode;
 use poem::test::TestClient;
@@ -13,12 +13,13 @@ use poem::{EndpointExt, Response};
 use serde_json::{Value, json};
 
 use super::postgres::Database;
-use super::{PASSWORD, SECRET, secret, soon};
+use super::{PASSWORD, SECRET, soon};
 
 pub struct Site {
     pub database: Database,
     pub world: MemoryWorld,
     pub orchestrator: Orchestrator,
+    pub platform: Platform,
     _workers: Workers,
     client: TestClient<BoxEndpoint<'static, Response>>,
     host: String,
@@ -91,11 +92,7 @@ impl Site {
         values.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
         values.extend(settings);
         let config = Config::read(&Values::new(values)).unwrap();
-        let url = secret(&database.url);
-        let accounts =
-            fresco_server::accounts::AccountsConfig::new(url, config.auth_secret.clone())
-                .sessions(config.session_life, config.session_idle);
-        let accounts = Accounts::connect(accounts).await.unwrap();
+        let accounts = Accounts::connect(compose::accounts(&config)).await.unwrap();
         let world = MemoryWorld::new();
         let backends = wrap(&world.backends(), faults);
         let builder = Orchestrator::builder(backends, config.base_domain.clone());
@@ -108,9 +105,9 @@ impl Site {
         let host = config.public_url.to_string();
         let host = host.split("//").nth(1).unwrap().to_owned();
         let platform = Platform::new(config, orchestrator.clone(), accounts);
-        let endpoint = app(platform).map_to_response().boxed();
+        let endpoint = app(platform.clone()).map_to_response().boxed();
         let client = TestClient::new(endpoint);
-        Self { database, world, orchestrator, _workers: workers, client, host }
+        Self { database, world, orchestrator, platform, _workers: workers, client, host }
     }
 
     /// Calls as nobody.
