@@ -7,6 +7,7 @@ mod feed;
 mod header;
 mod health;
 mod home;
+pub(crate) mod letter;
 mod logs;
 mod operations;
 mod profile;
@@ -73,7 +74,7 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         home::HomeApi,
     );
     let service = described(calls);
-    Route::new()
+    letter::add(Route::new())
         .at("/openapi.json", poem::get(service.spec_endpoint()))
         .nest("/docs", service.swagger_ui())
         .nest("/", service)

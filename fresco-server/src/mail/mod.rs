@@ -37,7 +37,7 @@ pub struct Post {
 /// How letters leave.
 #[derive(Debug)]
 enum Way {
-    Smtp(Smtp),
+    Smtp(Box<Smtp>),
     /// To whoever develops.
     Log,
     /// Not at all: none is written down.
@@ -51,7 +51,7 @@ impl Post {
     /// `Invalid` for settings of the SMTP server that it can't be reached with.
     pub fn new(platform: &Platform) -> Result<Self> {
         let way = match &platform.config.smtp {
-            Some(smtp) => Way::Smtp(Smtp::new(smtp)?),
+            Some(smtp) => Way::Smtp(Box::new(Smtp::new(smtp)?)),
             None if platform.config.is_production() => Way::None,
             None => Way::Log,
         };

@@ -7,6 +7,7 @@ mod support;
 
 mod delivery;
 mod deployments;
+mod page;
 mod passwords;
 mod profile;
 mod recovery;
