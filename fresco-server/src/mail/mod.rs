@@ -100,11 +100,12 @@ impl Post {
     /// # Errors
     /// The store's and the database's own. A letter that can't be sent is none: it is tried again.
     pub async fn round(&self) -> Result<usize> {
-        deployments::tell(&self.platform).await?;
+        // What can't be told keeps no letter from being sent.
+        let told = deployments::tell(&self.platform).await;
         let letters = self.platform.accounts.lease_letters(AT_ONCE).await?;
         let tried = join_all(letters.iter().map(|letter| self.deliver(letter))).await;
         tried.into_iter().collect::<Result<Vec<()>>>()?;
-        Ok(letters.len())
+        told.map(|()| letters.len())
     }
 
     async fn deliver(&self, leased: &LeasedLetter) -> Result<()> {

@@ -164,6 +164,20 @@ async fn several_servers_send_each_letter_once() {
 }
 
 #[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn one_that_cannot_be_read_keeps_no_other_back() {
+    let mail = MailServer::plain();
+    let site = site_with(&mail).await;
+    let newer = "INSERT INTO fresco_server.letters (id, kind, recipient, recipient_key, letter)
+                 VALUES (gen_random_uuid(), 'newer', 'a@b.org', 'a@b.org', '{\"kind\": \"newer\"}')";
+    site.database.execute(newer).await;
+    site.sign_up("ada@example.org").await;
+    deliver(&site).await;
+    assert_eq!(mail.to("ada@example.org", ASKED).len(), 1);
+    assert_eq!(site.database.count("letters WHERE ended_at IS NULL AND tries = 1").await, 1);
+}
+
+#[tokio::test]
 #[ignore = "needs Docker"]
 async fn in_development_without_smtp_letters_are_printed_in_the_log() {
     let logged = Logged::default();
