@@ -201,11 +201,14 @@ pub fn tenants(
         .transaction_limit(config.tenant_transaction)
 }
 
-/// Where accounts are kept, as the settings have it.
+/// Where accounts are kept, as the settings have it. In development letters go to the log, which demands
+/// no code of anybody.
 #[must_use]
 pub fn accounts(config: &Config) -> AccountsConfig {
+    let smtp = config.smtp.is_some();
     AccountsConfig::new(config.database_url.clone(), config.auth_secret.clone())
         .sessions(config.session_life, config.session_idle)
+        .mail(smtp || !config.is_production(), smtp)
         .admin_email(config.admin_email.clone())
         .signup(config.signup.clone())
         .trial(config.verifies_addresses.then_some(config.trial))

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod limits;
+mod mail;
 mod reader;
 mod tenants;
 
@@ -22,6 +23,8 @@ use crate::rates::Rates;
 use crate::room::Room;
 use crate::settings::{PLACEHOLDER_SECRET, Values};
 use reader::Reader;
+
+pub use mail::{SmtpConfig, SmtpTls};
 
 /// An empty database has 8 MB.
 const TENANT_DISK_MB: RangeInclusive<u64> = 16..=1 << 30;
@@ -91,6 +94,8 @@ pub struct Config {
     pub connections: usize,
     /// Connections at the same time from one network.
     pub connections_each: usize,
+    /// How letters are sent; `None` in development for the log, in production for not at all.
+    pub smtp: Option<SmtpConfig>,
     /// Whether serving brings the tables up to date first.
     pub migrate: bool,
     /// Operations at the same time.
@@ -199,6 +204,7 @@ impl Reader<'_> {
         let trial = self.trial(production);
         let deadline = self.within("REQUEST_DEADLINE", "a whole number of seconds", 5..=600);
         let connections = self.connections();
+        let smtp = self.smtp();
         let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
         let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
         let lease = self.parse::<u32>("LEASE_SECONDS", "a whole number");
@@ -248,6 +254,7 @@ impl Reader<'_> {
             request_deadline: Duration::from_secs(deadline?),
             connections: connections?.0,
             connections_each: connections?.1,
+            smtp: smtp?,
             migrate: migrate?,
             workers: workers?,
             lease: Duration::from_secs(lease?.into()),

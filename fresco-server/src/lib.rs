@@ -15,6 +15,7 @@ pub mod doctor;
 mod expiry;
 mod http;
 pub mod logging;
+pub mod mail;
 mod network;
 mod origin;
 mod platform;
@@ -28,7 +29,7 @@ mod suspension;
 
 pub use api::openapi_document;
 pub use app::app;
-pub use config::{Config, ConfigError, Traefik};
+pub use config::{Config, ConfigError, SmtpConfig, SmtpTls, Traefik};
 pub use origin::{Origin, OriginError};
 pub use platform::Platform;
 pub use policy::{ImagePattern, LimitRange, TenantPolicy};

@@ -13,6 +13,7 @@ use crate::app::app;
 use crate::compose;
 use crate::config::Config;
 use crate::http::connections;
+use crate::mail::Post;
 
 /// How long requests under way may take to end after the signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -72,6 +73,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         platform = compose::platform(config) => platform.map_err(ServeError::Part)?,
         () = stop.cancelled() => return Ok(()),
     };
+    let post = Post::new(&platform).map_err(ServeError::Part)?;
     warn(&platform.config);
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
@@ -87,9 +89,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         stop.cancelled().await;
         workers.shutdown().await;
     };
-    // All ends are bounded: the requests by the grace above, the workers by their own, and chores stop at
-    // once.
-    tokio::join!(serving, working, chores.chores(&stop));
+    // All ends are bounded: the requests by the grace above, workers and post by their own, and chores stop
+    // at once.
+    tokio::join!(serving, working, post.run(&stop), chores.chores(&stop));
     tracing::info!("stopped");
     Ok(())
 }

@@ -311,6 +311,22 @@ pub const SETTINGS: &[Setting] = &[
         "The most of them from one address that is neither of TRUSTED_PROXIES nor this machine",
     ),
     setting(
+        "SMTP_URL",
+        None,
+        "The server that sends mail: smtps://name:password@host (TLS), smtp://name:password@host (STARTTLS), or smtp://host?tls=none for one on this machine; without it, development prints letters in the log and production sends none",
+    )
+    .secret(),
+    setting(
+        "SMTP_FROM",
+        None,
+        "Whom mail is from: an address, or a name with one, such as Fresco <fresco@example.org>",
+    ),
+    setting(
+        "SMTP_CA",
+        None,
+        "A file of certificates in PEM that the mail server's may be signed by, beside the public ones",
+    ),
+    setting(
         "MIGRATE",
         Some("true"),
         "Whether serving brings the database's tables up to date first: true or false",

@@ -6,11 +6,16 @@
 mod admins;
 mod api_keys;
 mod database;
+mod deployments;
 mod email;
 mod idempotency;
+mod letters;
 mod migrations;
 mod networks;
+mod open;
 mod password;
+mod profile;
+mod proofs;
 mod scope;
 mod sessions;
 mod signup;
@@ -28,8 +33,13 @@ use secrecy::SecretString;
 
 pub use admins::{Suspension, UserChange, UserPage, UserQuery};
 pub use api_keys::{ApiKey, KeyCreation, KeyHolder, NewApiKey};
+pub use deployments::{EndedDeployment, ToldDeployments};
 pub use email::Email;
+pub use letters::{LeasedLetter, Letter, LetterEnd};
+pub use open::OpenedLetter;
 pub use password::Password;
+pub use profile::{NewProfile, PasswordChange, ProfileChange};
+pub use proofs::Verification;
 pub use scope::Scope;
 pub use sessions::{LoginSession, NewLogin, NewSession, OpenSession};
 pub use signup::{NewInvite, SignupPolicy};
@@ -37,8 +47,8 @@ pub use trials::{Trial, TrialTerms};
 pub use users::{NewUser, Role, User};
 pub(crate) use wizard::is_refusal;
 pub use wizard::{
-    NewWizard, UseCase, WizardChoice, WizardClaim, WizardData, WizardSession, WizardStep,
-    WizardUpdate,
+    NewWizard, UseCase, WizardChoice, WizardClaim, WizardCode, WizardData, WizardSession,
+    WizardStep, WizardUpdate,
 };
 
 use database::Database;
@@ -56,6 +66,8 @@ pub struct AccountsConfig {
     admin_email: Option<Email>,
     signup: SignupPolicy,
     trial: Option<TrialTerms>,
+    mail: bool,
+    mailed_code: bool,
 }
 
 impl AccountsConfig {
@@ -73,7 +85,17 @@ impl AccountsConfig {
             admin_email: None,
             signup: SignupPolicy::Open,
             trial: None,
+            mail: false,
+            mailed_code: false,
         }
+    }
+
+    /// Whether somebody sends the letters that are written down, and whether the wizard demands the
+    /// code of one before it makes an account. Default: neither.
+    #[must_use]
+    pub const fn mail(mut self, sent: bool, code_demanded: bool) -> Self {
+        (self.mail, self.mailed_code) = (sent, sent && code_demanded);
+        self
     }
 
     /// How long somebody stays signed in at most, and how long without a request. Default: 30 days,
@@ -129,6 +151,8 @@ struct Shared {
     admin_email: Option<Email>,
     signup: SignupPolicy,
     trial: Option<TrialTerms>,
+    mail: bool,
+    mailed_code: bool,
 }
 
 impl Accounts {
@@ -151,16 +175,17 @@ impl Accounts {
         let keys = Keys::derive(&config.secret)?;
         database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
-        let AccountsConfig { session_life, session_idle, admin_email, signup, trial, .. } = config;
         let shared = Shared {
             database,
             keys,
             passwords,
-            session_life,
-            session_idle,
-            admin_email,
-            signup,
-            trial,
+            session_life: config.session_life,
+            session_idle: config.session_idle,
+            admin_email: config.admin_email,
+            signup: config.signup,
+            trial: config.trial,
+            mail: config.mail,
+            mailed_code: config.mailed_code,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -180,6 +205,18 @@ impl Accounts {
     /// The database's own.
     pub async fn health(&self) -> Result<Health> {
         self.shared.database.health().await
+    }
+
+    /// Whether letters are sent. Without it, none is written down.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.shared.mail
+    }
+
+    /// Whether the wizard demands the code of a letter before it makes an account.
+    #[must_use]
+    pub fn demands_code(&self) -> bool {
+        self.shared.mailed_code
     }
 
     fn database(&self) -> &Database {

@@ -10,6 +10,8 @@ use fresco_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
+use super::Email;
+
 /// Characters of a password.
 const LENGTH: std::ops::RangeInclusive<usize> = 10..=128;
 /// Hashes at the same time: each takes 19 MB and a core.
@@ -17,18 +19,20 @@ const AT_ONCE: usize = 4;
 /// How long one waits for its turn.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// A new password: 10 to 128 characters without a NUL.
+/// The most used passwords that are long enough, one a line, in small letters; their licence lies
+/// beside them.
+const COMMON: &str = include_str!("password/common.txt");
+
+/// A new password: 10 to 128 characters without a NUL, and none of the most used ones.
 #[derive(Clone, Debug)]
 pub struct Password(SecretString);
 
 impl Password {
-    /// Checks a password that somebody chose.
+    /// Checks a password that somebody chose, as far as it can be judged alone.
     ///
     /// # Errors
     /// `Invalid`, without quoting it.
     pub fn new(text: SecretString) -> Result<Self> {
-        let invalid =
-            |words: String| Error::new(ErrorKind::Invalid, words).with("field", "password");
         if !LENGTH.contains(&text.expose_secret().chars().count()) {
             let (least, most) = (LENGTH.start(), LENGTH.end());
             return Err(invalid(format!("a password has {least} to {most} characters")));
@@ -36,12 +40,35 @@ impl Password {
         if text.expose_secret().contains('\0') {
             return Err(invalid("a password has no NUL in it".into()));
         }
+        let small = text.expose_secret().to_lowercase();
+        if COMMON.lines().any(|common| common == small) {
+            let words = "this is one of the passwords that are used most, and tried first; choose another, such as a few words that don't belong together";
+            return Err(invalid(words.into()));
+        }
         Ok(Self(text))
+    }
+
+    /// Refuses what everybody knows who knows the person: the address, and what stands before its @.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(super) fn check_for(&self, email: &Email) -> Result<()> {
+        let small = self.0.expose_secret().trim().to_lowercase();
+        let name = email.key().rsplit_once('@').map_or("", |(name, _)| name);
+        if small == email.key() || small == name {
+            let words = "this password is the e-mail address or a part of it; choose another";
+            return Err(invalid(words.into()));
+        }
+        Ok(())
     }
 
     pub(super) fn text(&self) -> &SecretString {
         &self.0
     }
+}
+
+fn invalid(words: String) -> Error {
+    Error::new(ErrorKind::Invalid, words).with("field", "password")
 }
 
 /// Hashes and verifies, a few at a time.
@@ -162,6 +189,21 @@ mod tests {
         let error = password("hunter2hunter2\0").unwrap_err();
         assert!(!error.chain().contains("hunter2"));
         assert!(!format!("{:?}", password("hunter2hunter2")).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_tried_first_is_refused() {
+        assert!(COMMON.lines().count() > 1000 && COMMON.lines().all(|line| line.len() >= 10));
+        for common in ["password123", "PassWord123", "1234567890", "QwertyUIOP"] {
+            let error = password(common).unwrap_err();
+            assert_eq!(error.context("field"), Some("password"), "{common}");
+            assert!(!error.chain().contains(common));
+        }
+        let email: Email = "Ada.Lovelace@Example.org".parse().unwrap();
+        for own in ["ada.lovelace", "ADA.Lovelace@example.org", " ada.lovelace "] {
+            assert!(password(own).unwrap().check_for(&email).is_err(), "{own}");
+        }
+        password("ada.lovelace and more").unwrap().check_for(&email).unwrap();
     }
 
     #[tokio::test]

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
 use fresco_core::Result;
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::api_keys::end_api_keys;
 use super::database::{Mapped, call};
 use super::users::COLUMNS;
 use super::{Accounts, User, networks};
@@ -233,11 +235,47 @@ impl Accounts {
     /// The database's own.
     pub async fn revoke_sessions(&self, user: Uuid, but: Option<Uuid>) -> Result<u64> {
         call("accounts.revoke_sessions", async {
-            let sql = "DELETE FROM fresco_server.sessions
-                       WHERE user_id = $1 AND id IS DISTINCT FROM $2";
-            let client = self.database().client().await?;
-            client.execute(sql, &[&user, &but]).await.mapped()
+            let mut client = self.database().client().await?;
+            let transaction = client.transaction().await.mapped()?;
+            let ended = end_sessions(&transaction, user, but).await?;
+            transaction.commit().await.mapped()?;
+            Ok(ended)
         })
         .await
     }
+
+    /// Ends all by which somebody acts for this account, but for one session.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn revoke_all(&self, user: Uuid, except: Option<Uuid>) -> Result<()> {
+        call("accounts.revoke_all", async {
+            let mut client = self.database().client().await?;
+            let transaction = client.transaction().await.mapped()?;
+            revoke_all(&transaction, user, except).await?;
+            transaction.commit().await.mapped()
+        })
+        .await
+    }
+}
+
+/// Ends all by which somebody acts for this account, but for one session, with the rest of a
+/// transaction.
+pub(super) async fn revoke_all(
+    transaction: &Transaction<'_>,
+    user: Uuid,
+    except: Option<Uuid>,
+) -> Result<()> {
+    end_sessions(transaction, user, except).await?;
+    end_api_keys(transaction, user).await
+}
+
+/// Ends all sessions of this account but one. How many there were.
+pub(super) async fn end_sessions(
+    transaction: &Transaction<'_>,
+    user: Uuid,
+    but: Option<Uuid>,
+) -> Result<u64> {
+    let sql = "DELETE FROM fresco_server.sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2";
+    transaction.execute(sql, &[&user, &but]).await.mapped()
 }

@@ -23,6 +23,8 @@ pub(super) struct Keys {
     pub(super) wizard: Key,
     pub(super) bodies: Key,
     pub(super) invites: Key,
+    /// Tokens and codes in letters, and what they are bound to.
+    pub(super) letters: Key,
 }
 
 impl Keys {
@@ -35,6 +37,7 @@ impl Keys {
             wizard: key("fresco-server wizard v1")?,
             bodies: key("fresco-server request bodies v1")?,
             invites: key("fresco-server invites v1")?,
+            letters: key("fresco-server letters v1")?,
         })
     }
 }
@@ -65,11 +68,7 @@ impl Key {
 
     /// A new token, and what stands in the database for it.
     pub(super) fn issue(&self) -> Result<(SecretString, Vec<u8>)> {
-        let mut bytes = [0_u8; LENGTH / 2];
-        SysRng.try_fill_bytes(&mut bytes).map_err(|error| {
-            let words = "the operating system gives no random numbers";
-            Error::new(ErrorKind::Internal, words).with_source(error)
-        })?;
+        let bytes: [u8; LENGTH / 2] = random()?;
         let text = bytes.iter().fold(String::with_capacity(LENGTH), |mut text, byte| {
             // Writing to a string can't fail.
             let _ = write!(text, "{byte:02x}");
@@ -78,6 +77,22 @@ impl Key {
         let hash = self.hash(text.as_bytes());
         Ok((text.into(), hash))
     }
+}
+
+/// A code that a person types, of eight digits.
+pub(super) fn code() -> Result<SecretString> {
+    // The remainder favours low numbers by less than one in 10¹⁰.
+    let number = u64::from_le_bytes(random()?) % 100_000_000;
+    Ok(format!("{number:08}").into())
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0_u8; N];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| {
+        let words = "the operating system gives no random numbers";
+        Error::new(ErrorKind::Internal, words).with_source(error)
+    })?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::database::{Mapped, call, is_duplicate};
-use super::{Accounts, Email, Password};
+use super::{Accounts, Email, Letter, Password};
 
 /// Somebody with an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct User {
     pub created_at: DateTime<Utc>,
     /// When the address was last shown to be this person's; `None` for never.
     pub email_verified_at: Option<DateTime<Utc>>,
+    /// The address that is to take its place, once a letter to it was answered.
+    pub pending_email: Option<String>,
     /// What the person may do, as it was set; see [`Accounts::is_admin`].
     pub role: Role,
     /// When an admin shut the account.
@@ -51,8 +53,8 @@ impl Role {
 }
 
 /// The columns that [`User::read`] reads.
-pub(super) const COLUMNS: &str =
-    "u.id, u.email, u.name, u.created_at, u.email_verified_at, u.role, u.suspended_at";
+pub(super) const COLUMNS: &str = "u.id, u.email, u.name, u.created_at, u.email_verified_at,
+    u.pending_email, u.role, u.suspended_at";
 
 impl User {
     /// This person as the owner of tenants.
@@ -74,6 +76,7 @@ impl User {
             name: row.get("name"),
             created_at: row.get("created_at"),
             email_verified_at: row.get("email_verified_at"),
+            pending_email: row.get("pending_email"),
             // A constraint lets in no other.
             role: if row.get::<_, &str>("role") == "admin" { Role::Admin } else { Role::User },
             suspended_at: row.get("suspended_at"),
@@ -96,12 +99,14 @@ pub struct NewUser {
 }
 
 impl Accounts {
-    /// Makes an account; `None` when the address has one already.
+    /// Makes an account; `None` when the address has one already. Where there is mail, a letter asks
+    /// whether the address is this person's.
     ///
     /// # Errors
-    /// `Denied` with the context `signup` for who may make none; the database's own; `Unavailable`
-    /// while too many passwords are hashed.
+    /// `Denied` with the context `signup` for who may make none; `Invalid` for a password that the address
+    /// tells; the database's own; `Unavailable` while too many passwords are hashed.
     pub async fn sign_up(&self, new: &NewUser) -> Result<Option<User>> {
+        new.password.check_for(&new.email)?;
         let invite = self.invite_hash(new.invite.as_ref());
         self.check_signup(&new.email, invite.as_deref()).await?;
         let hash = self.passwords().hash(&new.password).await?;
@@ -119,8 +124,9 @@ impl Accounts {
                 [&Uuid::new_v4(), &email, &key, &new.name, &hash];
             let user = match transaction.query_one(&sql, &values).await {
                 Err(error) if is_duplicate(&error) => return Ok(None),
-                other => User::read(&other.mapped()?),
+                made => User::read(&made.mapped()?),
             };
+            self.post(&transaction, &new.email, &Letter::VerifyAddress { user: user.id }).await?;
             transaction.commit().await.mapped()?;
             Ok(Some(user))
         })

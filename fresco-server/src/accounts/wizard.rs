@@ -1,9 +1,10 @@
 //! How far somebody got in the wizard.
 //!
-//! Whoever holds a session's token is in it, and nobody else: the address is only typed, never
-//! proven, so no account is found by it unless its password was typed, too.
+//! Whoever holds a session's token is in it, and nobody else. Without mail the address is only typed,
+//! never proven; so no account is found by it unless its password was typed, too.
 
 mod claim;
+mod code;
 mod data;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 pub(crate) use claim::is_refusal;
 pub use claim::{WizardChoice, WizardClaim};
+pub use code::WizardCode;
 pub use data::{UseCase, WizardData, WizardStep};
 
 use super::database::{Mapped, call};
@@ -50,6 +52,8 @@ pub struct WizardSession {
     pub data: WizardData,
     /// When it ends.
     pub expires_at: DateTime<Utc>,
+    /// Whether the address was shown to be this person's, by the code of a letter.
+    pub email_verified: bool,
 }
 
 /// What became of a step.
@@ -69,7 +73,8 @@ pub enum WizardUpdate {
 }
 
 /// The columns that [`WizardSession::read`] reads.
-const COLUMNS: &str = "email, tenant_id, step_completed, data, expires_at";
+const COLUMNS: &str =
+    "email, tenant_id, step_completed, data, expires_at, email_verified_at IS NOT NULL";
 
 impl WizardSession {
     /// The step that comes next; `None` when all are done.
@@ -87,6 +92,7 @@ impl WizardSession {
             step_completed: u8::try_from(row.get::<_, i16>(2)).unwrap_or_default(),
             data,
             expires_at: row.get(4),
+            email_verified: row.get(5),
         })
     }
 }
@@ -99,7 +105,8 @@ struct NewPassword {
 }
 
 impl Accounts {
-    /// Begins a session of the wizard. It tells nothing of whether the address has an account.
+    /// Begins a session of the wizard. It tells nothing of whether the address has an account; where a
+    /// code is demanded, a letter tells its owner.
     ///
     /// 10,000 live at a time. One more ends the oldest that has not done step 1, if there is one,
     /// else the oldest: step 1 hashes a password, which nobody can do in a hurry.
@@ -162,6 +169,7 @@ impl Accounts {
                 )
                 .await
                 .mapped()?;
+            self.post_code(&transaction, email, &hash).await?;
             transaction.commit().await.mapped()?;
             Ok(NewWizard { token, expires_at: row.get(0) })
         })
@@ -214,8 +222,9 @@ impl Accounts {
     /// Hashes a password, and looks whether it is that of the address's account. Both always take
     /// place, so that the time taken does not tell whether there is one.
     async fn new_password(&self, email: &str, password: &Password) -> Result<NewPassword> {
-        let hash = self.passwords().hash(password).await?;
         let email: Email = email.parse()?;
+        password.check_for(&email)?;
+        let hash = self.passwords().hash(password).await?;
         let known = self.by_email(email.key()).await?.map(|(user, hash)| (user.id, hash));
         let known_hash = known.as_ref().map(|(_, hash)| hash.as_str());
         let right = self.passwords().verify(password.text(), known_hash).await?;
@@ -243,7 +252,7 @@ impl Accounts {
         if let Some(next) = session.next().filter(|next| number > *next) {
             return Ok(WizardUpdate::Early { next });
         }
-        if password.is_some() && row.get(5) {
+        if password.is_some() && row.get(6) {
             return Ok(WizardUpdate::AccountMade);
         }
         session.step_completed = session.step_completed.max(number);

@@ -62,11 +62,15 @@ pub(super) struct Nothing {}
 /// An account.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-struct Account {
+pub(super) struct Account {
     /// Its id.
     id: Uuid,
     /// Its address, as it was typed first.
     email: String,
+    /// Whether that was shown to be its owner's.
+    email_verified: bool,
+    /// The address that is to take its place, once the letter to it was answered.
+    pending_email: Option<String>,
     /// The person's name.
     name: Option<String>,
     /// When it was made.
@@ -75,7 +79,14 @@ struct Account {
 
 impl From<User> for Account {
     fn from(user: User) -> Self {
-        Self { id: user.id, email: user.email, name: user.name, created_at: user.created_at }
+        Self {
+            id: user.id,
+            email: user.email,
+            email_verified: user.email_verified_at.is_some(),
+            pending_email: user.pending_email,
+            name: user.name,
+            created_at: user.created_at,
+        }
     }
 }
 
@@ -160,10 +171,10 @@ impl AuthApi {
 impl AuthApi {
     /// Makes an account and signs it in.
     ///
-    /// Errors: 409 `email_taken` when the address has an account: this tells whoever asks that it
-    /// has one, since nothing is sent by mail that could tell only its owner; 422 `invalid` with
-    /// the `field`; 403 `signup_closed`, `email_domain_refused` or `invite_required` where the operators let not
-    /// everybody sign up.
+    /// Where the platform sends mail, a letter asks whether the address is this person's. Errors: 409
+    /// `email_taken` when the address has an account, which tells whoever asks that it has one (the
+    /// wizard does not, where the platform sends mail); 422 `invalid` with the `field`; 403 `signup_closed`,
+    /// `email_domain_refused` or `invite_required` where the operators let not everybody sign up.
     #[oai(path = "/api/auth.signUp", method = "post", operation_id = "auth_sign_up")]
     async fn sign_up(
         &self,

@@ -11,9 +11,12 @@ mod feed;
 mod header;
 mod health;
 mod home;
+pub(crate) mod letter;
 mod logs;
 mod operations;
 mod page;
+mod profile;
+mod recovery;
 mod sessions;
 mod shapes;
 mod tenants;
@@ -55,6 +58,8 @@ enum Tag {
 type Calls = (
     wizard::WizardApi,
     auth::AuthApi,
+    profile::ProfileApi,
+    recovery::RecoveryApi,
     sessions::SessionsApi,
     tenants::TenantsApi,
     logs::LogsApi,
@@ -71,6 +76,8 @@ pub(crate) fn routes(platform: &Platform) -> Route {
     let calls: Calls = (
         wizard::WizardApi::new(platform.clone()),
         auth::AuthApi::new(platform.clone()),
+        profile::ProfileApi::new(platform.clone()),
+        recovery::RecoveryApi::new(platform.clone()),
         sessions::SessionsApi::new(platform.clone()),
         tenants::TenantsApi::new(platform.clone()),
         logs::LogsApi::new(platform.clone()),
@@ -82,7 +89,7 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         home::HomeApi,
     );
     let service = described(calls);
-    Route::new()
+    letter::add(Route::new())
         .at("/openapi.json", poem::get(service.spec_endpoint()))
         .nest("/docs", explorer::pages(&service.swagger_ui_html()))
         .nest("/", service)

@@ -9,10 +9,12 @@ use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::accounts::{Email, WizardSession, WizardStep, WizardUpdate};
+use crate::accounts::{Email, WizardCode, WizardSession, WizardStep, WizardUpdate};
 use crate::api::Tag;
 use crate::api::attempts;
+use crate::api::auth::Nothing;
 use crate::api::body::Body;
+use crate::api::recovery::Noted;
 use crate::api::tenants::{newest_operation, owned};
 use crate::http::caller::{Caller, MaybeCaller, TenantsRead};
 use crate::http::client::Client;
@@ -20,7 +22,7 @@ use crate::http::problem::Problem;
 use crate::platform::Platform;
 use shapes::{
     Deploying, Deployment, DeploymentOf, SubdomainAnswer, SubdomainQuestion, WizardBegin,
-    WizardBegun, WizardHolder, WizardState, WizardTyped,
+    WizardBegun, WizardCodeTyped, WizardHolder, WizardState, WizardTyped,
 };
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,14 @@ impl WizardApi {
 
     async fn session(&self, token: &SecretString) -> Result<WizardSession, Problem> {
         self.platform.accounts.wizard(token).await?.ok_or_else(unknown)
+    }
+
+    fn shown(&self, session: WizardSession) -> Json<WizardState> {
+        Json(WizardState::of(session, self.platform.accounts.demands_code()))
+    }
+
+    fn needs_mail(&self) -> Result<(), Problem> {
+        self.platform.accounts.demands_code().then_some(()).ok_or_else(Problem::no_mail)
     }
 }
 
@@ -78,6 +88,8 @@ impl WizardApi {
     /// `sessionId` is a secret: whoever has it is in the session, for one hour. The same address
     /// again begins another session, and nothing tells whether the address has an account. When
     /// there are 10,000 sessions, one more ends the oldest without a password, or else the oldest.
+    /// Where the platform sends mail, a letter to the address holds the code for
+    /// `wizard.verifyEmail`; one that has an account gets a letter that says so instead.
     /// Errors: 422 `invalid` with the `field`; 403 `signup_closed`, `email_domain_refused` or
     /// `invite_required` where the operators let not everybody sign up: whoever has an account signs in
     /// there, and calls `tenants.create`.
@@ -138,7 +150,7 @@ impl WizardApi {
             _ => {}
         }
         match self.platform.accounts.update_wizard(&token, step).await? {
-            WizardUpdate::Done(session) => Ok(Json(session.into())),
+            WizardUpdate::Done(session) => Ok(self.shown(session)),
             WizardUpdate::Unknown => Err(unknown()),
             WizardUpdate::Early { next } => Err(incomplete(next)),
             WizardUpdate::AccountMade => {
@@ -155,7 +167,49 @@ impl WizardApi {
     #[oai(path = "/api/wizard.getSession", method = "post", operation_id = "wizard_get_session")]
     async fn get_session(&self, body: Body<WizardHolder>) -> Result<Json<WizardState>, Problem> {
         let Body(WizardHolder { session_id }) = body;
-        Ok(Json(self.session(&session_id.0.into()).await?.into()))
+        Ok(self.shown(self.session(&session_id.0.into()).await?))
+    }
+
+    /// Shows by the code of a letter that the address is this person's.
+    ///
+    /// It can be done at any time before the tenant is deployed. Errors: 403 `wrong_code` for any
+    /// other than the code that was mailed last, 403 `code_spent` after ten wrong ones in a session;
+    /// 404 `unknown_session`; 409 `no_mail` where no code is needed.
+    #[oai(path = "/api/wizard.verifyEmail", method = "post", operation_id = "wizard_verify_email")]
+    async fn verify_email(
+        &self,
+        body: Body<WizardCodeTyped>,
+    ) -> Result<Json<WizardState>, Problem> {
+        self.needs_mail()?;
+        let Body(WizardCodeTyped { session_id, code }) = body;
+        let refused = |code, words| Problem::new(StatusCode::FORBIDDEN, code, words);
+        let (token, code) = (session_id.0.into(), code.0.into());
+        match self.platform.accounts.verify_wizard(&token, &code).await? {
+            WizardCode::Done(session) => Ok(self.shown(session)),
+            WizardCode::Unknown => Err(unknown()),
+            WizardCode::Wrong => {
+                let words = "This is not the code of the last letter. Look again, or ask for another with wizard.resendCode.";
+                Err(refused("wrong_code", words).of_field("code"))
+            }
+            WizardCode::Spent => {
+                let words = "Too many codes were wrong. Begin a new session of the wizard.";
+                Err(refused("code_spent", words))
+            }
+        }
+    }
+
+    /// Sends another code in place of the one before.
+    ///
+    /// An address gets at most five an hour. Errors: 404 `unknown_session`; 409 `no_mail` where no
+    /// code is needed.
+    #[oai(path = "/api/wizard.resendCode", method = "post", operation_id = "wizard_resend_code")]
+    async fn resend_code(&self, body: Body<WizardHolder>) -> Result<Noted, Problem> {
+        self.needs_mail()?;
+        let Body(WizardHolder { session_id }) = body;
+        match self.platform.accounts.resend_code(&session_id.0.into()).await? {
+            true => Ok(Noted::Noted(Json(Nothing {}))),
+            false => Err(unknown()),
+        }
     }
 
     /// Makes the account, signs it in, and deploys its tenant.
@@ -164,7 +218,9 @@ impl WizardApi {
     /// the same answer. Where the address has an account already, its password must be the one of
     /// step 1: then the tenant is added to it. Errors: 401 `sign_in_required` when it is not (which
     /// tells that the address has an account; do step 1 again with its password); 404
-    /// `unknown_session`; 409 `wizard_incomplete` when a step is missing, `subdomain_taken` when
+    /// `unknown_session`; 409 `wizard_incomplete` when a step is missing, `email_unverified` when the
+    /// code of the letter is (and the password of step 1 is not that of the address's account),
+    /// `subdomain_taken` when
     /// somebody was faster (do step 3 again); 503 `at_capacity` when there is no room for one more
     /// tenant: no account is made, and the session can be deployed later.
     #[oai(

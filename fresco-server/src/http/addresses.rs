@@ -4,6 +4,7 @@ use poem::Request;
 use poem::http::Method;
 use poem_openapi::registry::MetaApi;
 
+use crate::api::letter;
 use crate::http::problem::Problem;
 
 /// The addresses that are no call of the API: the first page, the document and its explorer.
@@ -26,12 +27,13 @@ pub(crate) struct Addresses(Vec<(String, Vec<Method>)>);
 impl Addresses {
     /// The pages, and these calls.
     pub(crate) fn of(calls: Vec<MetaApi>) -> Self {
-        let pages = PAGES.map(|path| (path.to_owned(), vec![Method::GET]));
+        let pages = PAGES.into_iter().chain(letter::PAGES);
+        let pages = pages.map(|path| (path.to_owned(), vec![Method::GET]));
         let calls = calls
             .into_iter()
             .flat_map(|group| group.paths)
             .map(|path| (path.path, path.operations.into_iter().map(|call| call.method).collect()));
-        Self(pages.into_iter().chain(calls).collect())
+        Self(pages.chain(calls).collect())
     }
 
     /// Refuses a method that the request's address does not answer. What is no address at all is

@@ -83,6 +83,17 @@ impl Problem {
         self
     }
 
+    /// The same problem, meaning this field in place of that one.
+    pub(crate) fn renamed(self, from: &str, to: &str) -> Self {
+        if self.body.field.as_deref() == Some(from) { self.of_field(to) } else { self }
+    }
+
+    /// 409: what this leads to needs a letter, and the platform sends none.
+    pub(crate) fn no_mail() -> Self {
+        let words = "This platform sends no mail, so this can't be done here. Ask its operators.";
+        Self::new(StatusCode::CONFLICT, "no_mail", words)
+    }
+
     /// 401: nobody is signed in.
     pub(crate) fn not_signed_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.")

@@ -133,7 +133,7 @@ impl World {
             About::Account => self.bystander.id.to_string(),
             About::Wizard => {
                 let email = format!("{name}@example.org").parse().unwrap();
-                let new = self.accounts.begin_wizard(&email).await.unwrap();
+                let new = self.accounts.begin_wizard(&email, None).await.unwrap();
                 new.token.expose_secret().to_owned()
             }
         };

@@ -5,6 +5,7 @@
 
 pub mod postgres;
 pub mod site;
+pub mod smtp;
 
 use std::time::Duration;
 

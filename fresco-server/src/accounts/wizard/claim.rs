@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{COLUMNS, WizardSession};
 use crate::accounts::database::{Mapped, within};
-use crate::accounts::{Accounts, User, users};
+use crate::accounts::{Accounts, Letter, User, users};
 
 /// How long it may take to make an account and to ask for its tenant.
 const CLAIM: Duration = Duration::from_secs(30);
@@ -43,10 +43,24 @@ pub enum WizardClaim<T> {
         /// That step.
         next: u8,
     },
+    /// Nothing shows that the address is this person's: neither the code of a letter nor the password
+    /// of its account.
+    EmailUnverified,
     /// The address has an account, and its password was not the one that was typed.
     SignInRequired,
     /// It is this person's, whose account is shut.
     Suspended,
+}
+
+/// Who somebody in the wizard turned out to be.
+enum Owner {
+    /// Of this account, which may have been made for it just now.
+    Known {
+        user: User,
+        made: bool,
+    },
+    EmailUnverified,
+    SignInRequired,
 }
 
 impl Accounts {
@@ -85,17 +99,19 @@ impl Accounts {
             let subdomain = session.data.subdomain.clone().ok_or_else(|| {
                 Error::new(ErrorKind::Internal, "a session of the wizard has no subdomain")
             })?;
-            let Some((user, made)) = owner(&transaction, &row, &session).await? else {
-                return Ok(WizardClaim::SignInRequired);
+            let (user, made) = match self.owner(&transaction, &row, &session).await? {
+                Owner::Known { user, made } => (user, made),
+                Owner::EmailUnverified => return Ok(WizardClaim::EmailUnverified),
+                Owner::SignInRequired => return Ok(WizardClaim::SignInRequired),
             };
             if user.suspended_at.is_some() {
                 return Ok(WizardClaim::Suspended);
             }
             if made {
                 // It may be another's choice by now who may sign up.
-                let (email, invite) = (session.email.parse()?, row.get::<_, Option<&[u8]>>(10));
+                let (email, invite) = (session.email.parse()?, row.get::<_, Option<&[u8]>>("invite_hash"));
                 self.check_policy(&email)?;
-                self.use_invite(&transaction, row.get(5), invite).await?;
+                self.use_invite(&transaction, row.get("email_key"), invite).await?;
             }
             let tenant = session.tenant;
             self.take_place(&transaction, tenant, &user).await?;
@@ -124,43 +140,64 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
         || error.context("isolation").is_some()
 }
 
-/// The account of the session's address, made if there is none, and whether it was; `None` when it is
-/// somebody's who was not shown to sit here.
-async fn owner(
-    transaction: &Transaction<'_>,
-    row: &Row,
-    session: &WizardSession,
-) -> Result<Option<(User, bool)>> {
-    let (key, minted): (&str, Uuid) = (row.get(5), row.get(6));
-    let password: Option<&str> = row.get(7);
-    let verified: Option<(Uuid, &str)> =
-        row.get::<_, Option<Uuid>>(8).zip(row.get::<_, Option<&str>>(9));
-    let data = &session.data;
-    let made = transaction
-        .execute(
-            "INSERT INTO fresco_server.users
-                (id, email, email_key, name, password_hash, use_case, use_case_text,
-                 terms_accepted_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, now()) ON CONFLICT DO NOTHING",
-            &[
-                &minted,
-                &session.email,
-                &key,
-                &data.name,
-                &password,
-                &data.use_case.map(super::UseCase::as_str),
-                &data.other_text,
-            ],
-        )
-        .await
-        .mapped()?;
-    // Of two that come here at the same time, the second has waited for the first.
-    let sql = format!(
-        "SELECT {}, u.password_hash FROM fresco_server.users u WHERE u.email_key = $1",
-        users::COLUMNS
-    );
-    let account = transaction.query_one(&sql, &[&key]).await.mapped()?;
-    let user = User::read(&account);
-    let known = verified == Some((user.id, account.get("password_hash")));
-    Ok((user.id == minted || known).then_some((user, made > 0)))
+impl Accounts {
+    /// The account of the session's address, made if there is none.
+    async fn owner(
+        &self,
+        transaction: &Transaction<'_>,
+        row: &Row,
+        session: &WizardSession,
+    ) -> Result<Owner> {
+        let (key, minted): (&str, Uuid) = (row.get("email_key"), row.get("user_id"));
+        let password: Option<&str> = row.get("password_hash");
+        let verified: Option<(Uuid, &str)> = row
+            .get::<_, Option<Uuid>>("verified_user_id")
+            .zip(row.get::<_, Option<&str>>("verified_hash"));
+        // Alike with an account and without: else this would tell whether the address has one.
+        if self.demands_code() && !session.email_verified && verified.is_none() {
+            return Ok(Owner::EmailUnverified);
+        }
+        let data = &session.data;
+        let made = transaction
+            .execute(
+                "INSERT INTO fresco_server.users
+                    (id, email, email_key, name, password_hash, use_case, use_case_text,
+                     terms_accepted_at, email_verified_at)
+                 SELECT $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text,
+                     now(), CASE WHEN $8::boolean THEN now() END
+                 WHERE NOT $9::boolean ON CONFLICT DO NOTHING",
+                &[
+                    &minted,
+                    &session.email,
+                    &key,
+                    &data.name,
+                    &password,
+                    &data.use_case.map(super::UseCase::as_str),
+                    &data.other_text,
+                    &session.email_verified,
+                    // The account whose password was typed is gone: nothing shows whose address it is.
+                    &(self.demands_code() && !session.email_verified),
+                ],
+            )
+            .await
+            .mapped()?;
+        // Of two that come here at the same time, the second has waited for the first.
+        let sql = format!(
+            "SELECT {}, u.password_hash FROM fresco_server.users u WHERE u.email_key = $1",
+            users::COLUMNS
+        );
+        let Some(account) = transaction.query_opt(&sql, &[&key]).await.mapped()? else {
+            return Ok(Owner::EmailUnverified);
+        };
+        let user = User::read(&account);
+        if made > 0 && !session.email_verified {
+            let letter = Letter::VerifyAddress { user: user.id };
+            self.post(transaction, &session.email.parse()?, &letter).await?;
+        }
+        let known = verified == Some((user.id, account.get("password_hash")));
+        Ok(match user.id == minted || known {
+            true => Owner::Known { user, made: made > 0 },
+            false => Owner::SignInRequired,
+        })
+    }
 }

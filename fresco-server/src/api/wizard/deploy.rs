@@ -48,6 +48,10 @@ pub(super) async fn deploy(
         WizardClaim::Owned { user, accepted } => (user, accepted),
         WizardClaim::Unknown => return Err(unknown()),
         WizardClaim::Incomplete { next } => return Err(incomplete(next)),
+        WizardClaim::EmailUnverified => {
+            let words = "Type the code of the letter to your address first (wizard.verifyEmail). If the letter says that the address has an account, sign in instead, or do step 1 again with its password.";
+            return Err(Problem::new(StatusCode::CONFLICT, "email_unverified", words));
+        }
         WizardClaim::SignInRequired => {
             let words = "This address has an account with another password. Do step 1 again with its password, or take another address.";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "sign_in_required", words));

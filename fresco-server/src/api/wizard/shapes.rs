@@ -81,6 +81,16 @@ pub(super) struct WizardHolder {
     pub(super) session_id: Text,
 }
 
+/// The code of a letter.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct WizardCodeTyped {
+    /// The session's secret.
+    pub(super) session_id: Text,
+    /// The eight digits; blanks between them don't matter.
+    pub(super) code: Text,
+}
+
 /// One step of the wizard.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -169,10 +179,12 @@ impl WizardFields {
 
 /// A session of the wizard.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 pub(super) struct WizardState {
     /// The address, as it was typed.
     email: String,
+    /// Whether the code of the letter to it was typed; absent where none is needed.
+    email_verified: Option<bool>,
     /// The last step that is done, 0 to 4.
     step_completed: u8,
     /// What was typed so far.
@@ -199,12 +211,14 @@ struct WizardData {
     privacy_accepted: Option<bool>,
 }
 
-impl From<WizardSession> for WizardState {
-    fn from(session: WizardSession) -> Self {
+impl WizardState {
+    /// A session, of a platform that demands the code of a letter or does not.
+    pub(super) fn of(session: WizardSession, code_demanded: bool) -> Self {
         let data = session.data;
         let accepted = data.accepted.then_some(true);
         Self {
             email: session.email,
+            email_verified: code_demanded.then_some(session.email_verified),
             step_completed: session.step_completed,
             data: WizardData {
                 name: data.name,

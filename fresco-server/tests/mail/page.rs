@@ -1,0 +1,41 @@
+//! The page that a letter's link leads to.
+
+use poem::http::StatusCode;
+use poem::test::TestClient;
+
+use crate::forgot;
+use crate::support::smtp::MailServer;
+use crate::{deliver, known, site_with};
+
+#[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn the_links_of_letters_lead_to_a_page_without_inline_script() {
+    let mail = MailServer::plain();
+    let site = site_with(&mail).await;
+    known(&site, &mail, "ada@example.org").await;
+    forgot(&site, "ada@example.org").await;
+    deliver(&site).await;
+    let client = TestClient::new(fresco_server::app(site.platform.clone()));
+    let get = |path: String| client.get(path).header("host", "localhost:3000").send();
+    let mut links = Vec::new();
+    for letter in mail.letters() {
+        let link = letter.lines().find(|line| line.contains('#')).unwrap();
+        let path = link.strip_prefix("http://localhost:3000").unwrap();
+        links.push(path.split('#').next().unwrap().to_owned());
+    }
+    assert_eq!(links, ["/verify-email", "/reset-password"]);
+    for path in links.iter().map(String::as_str).chain(["/letter.css", "/letter.js"]) {
+        let answer = get(path.to_owned()).await;
+        answer.assert_status(StatusCode::OK);
+        let header = |name| answer.0.headers().get(name).unwrap().to_str().unwrap().to_owned();
+        let policy = header("content-security-policy");
+        assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.0.headers().get_all("content-type").iter().count(), 1, "{path}");
+        assert!(!header("content-type").contains("plain"), "{path}");
+        let text = answer.0.into_body().into_string().await.unwrap();
+        assert!(!text.contains(" style=") && !text.contains("onclick"), "{path}");
+        for line in text.lines().filter(|line| line.contains("<script") || line.contains("<link")) {
+            assert!(line.contains("=\"/letter."), "{line}");
+        }
+    }
+}
