@@ -16,6 +16,8 @@ pub enum Task {
     Serve,
     /// Bring the database's tables up to date, and end.
     Migrate,
+    /// Encrypt anew what is encrypted under an earlier secret.
+    RotateSecrets,
     /// Look at everything that the platform needs, and say what is wrong.
     Doctor,
     /// Print the rules that keep tenants from this machine, for `nft -f`.
@@ -36,6 +38,7 @@ where
     let matches = command().try_get_matches_from(arguments)?;
     let (task, flags) = match matches.subcommand() {
         Some(("migrate", flags)) => (Task::Migrate, flags),
+        Some(("rotate-secrets", flags)) => (Task::RotateSecrets, flags),
         Some(("doctor", flags)) => (Task::Doctor, flags),
         Some(("firewall", flags)) => (Task::Firewall, flags),
         Some((NETWORK_PROBE, flags)) => (Task::NetworkProbe, flags),
@@ -61,6 +64,9 @@ fn command() -> Command {
         .subcommand(
             Command::new("migrate").about("Bring the database's tables up to date, and end"),
         )
+        .subcommand(Command::new("rotate-secrets").about(
+            "Encrypt tenants' variables anew under AUTH_SECRET, those under AUTH_SECRET_OLD and those in clear, while servers run",
+        ))
         .subcommand(
             Command::new("doctor").about("Look at all that is needed, and say what is wrong"),
         )

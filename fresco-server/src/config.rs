@@ -25,6 +25,9 @@ const TENANT_DISK_MB: RangeInclusive<u64> = 16..=1 << 30;
 /// Up to a day.
 const TRANSACTION_SECONDS: RangeInclusive<u64> = 1..=86_400;
 
+/// Characters of a secret at least.
+const SHORTEST_SECRET: usize = 32;
+
 /// How the server runs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -64,8 +67,10 @@ pub struct Config {
     pub base_domain: Hostname,
     /// The proxy.
     pub traefik: Traefik,
-    /// The root of the keys under which sessions are stored.
+    /// The root of the keys under which sessions are stored and tenants' variables are encrypted.
     pub auth_secret: SecretString,
+    /// Earlier ones: what is encrypted under them can be read.
+    pub auth_secrets_old: Vec<SecretString>,
     /// How long somebody stays signed in at most.
     pub session_life: Duration,
     /// How long somebody stays signed in without a request.
@@ -167,6 +172,7 @@ impl Reader<'_> {
         let base_domain = self.parse::<Hostname>("BASE_DOMAIN", "a domain such as example.org");
         let traefik = self.traefik(production);
         let auth_secret = self.auth_secret(production);
+        let auth_secrets_old = self.auth_secrets_old();
         let [session_life, session_idle] = ["SESSION_DAYS", "SESSION_IDLE_DAYS"].map(|name| {
             let days = self.within(name, "a whole number of days", 1..=365);
             days.map(|days| Duration::from_secs(days * 24 * 60 * 60))
@@ -209,6 +215,7 @@ impl Reader<'_> {
             base_domain: base_domain?,
             traefik: traefik?,
             auth_secret: auth_secret?,
+            auth_secrets_old: auth_secrets_old?,
             session_life: session_life?,
             session_idle: session_idle?,
             migrate: migrate?,
@@ -272,7 +279,7 @@ impl Reader<'_> {
         let text = self.text("AUTH_SECRET")?;
         self.check(
             "AUTH_SECRET",
-            text.chars().count() >= 32,
+            text.chars().count() >= SHORTEST_SECRET,
             "must have at least 32 characters; make one with: openssl rand -base64 32",
         );
         self.check(
@@ -281,6 +288,21 @@ impl Reader<'_> {
             "is the documented placeholder, which everybody knows; make one with: openssl rand -base64 32",
         );
         Some(text.into())
+    }
+
+    /// A secret may hold commas itself: then it is taken as a whole, and has to stand alone.
+    fn auth_secrets_old(&mut self) -> Option<Vec<SecretString>> {
+        let Some(text) = self.text("AUTH_SECRET_OLD") else { return Some(Vec::new()) };
+        let long = |secret: &str| secret.chars().count() >= SHORTEST_SECRET;
+        let parts: Vec<_> =
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        let parts = if parts.iter().all(|part| long(part)) { parts } else { vec![text.as_str()] };
+        self.check(
+            "AUTH_SECRET_OLD",
+            parts.iter().all(|part| long(part)),
+            "must be earlier values of AUTH_SECRET, each of at least 32 characters, separated by commas",
+        );
+        Some(parts.into_iter().map(SecretString::from).collect())
     }
 
     fn allow_unenforced(&mut self) -> Option<BTreeSet<Guarantee>> {
