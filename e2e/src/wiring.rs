@@ -2,7 +2,9 @@
 
 use fresco_core::{Backends, Orchestrator, PlatformId, Settings, Store};
 use fresco_docker::{DockerConfig, DockerRuntime, TraefikConfig, TraefikLabels};
-use fresco_postgres::{EnvironmentKeys, PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
+use fresco_postgres::{
+    EnvironmentKeys, PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

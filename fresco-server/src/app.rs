@@ -5,6 +5,7 @@ use poem::{Endpoint, EndpointExt};
 
 use crate::api;
 use crate::http::edge;
+use crate::http::gate;
 use crate::http::guard::Guard;
 use crate::platform::Platform;
 
@@ -15,6 +16,7 @@ use crate::platform::Platform;
 pub fn app(platform: Platform) -> impl Endpoint {
     api::routes(&platform)
         .with(Guard::new(&platform.config, api::addresses()))
+        .around(gate::beside)
         .data(platform)
         .with(CatchPanic::new().with_handler(edge::panicked))
         .around(edge::finish)

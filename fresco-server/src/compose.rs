@@ -13,6 +13,7 @@ use fresco_postgres::{
 use crate::accounts::{Accounts, AccountsConfig};
 use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
+use crate::http::gate::Gates;
 use crate::platform::Platform;
 
 /// How long the parts may take to answer when the server starts: a machine that boots starts all of
@@ -31,6 +32,7 @@ pub async fn platform(config: Config) -> Result<Platform> {
     }
     let (backends, capacity) = patiently(|| backends(&config)).await?;
     let accounts = patiently(|| Accounts::connect(accounts(&config))).await?;
+    let backends = backends.with_claim_gates(Gates::new(accounts.clone(), config.listen));
     let orchestrator = Orchestrator::builder(backends, config.base_domain.clone());
     let orchestrator = orchestrator
         .settings(|settings| {

@@ -25,6 +25,7 @@ pub mod settings;
 pub use api::openapi_document;
 pub use app::app;
 pub use config::{Config, ConfigError, Traefik};
+pub use http::gate::Gates;
 pub use origin::{Origin, OriginError};
 pub use platform::Platform;
 pub use policy::{ImagePattern, LimitRange, TenantPolicy};

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
+use crate::http::gate::KnownGates;
 use crate::http::streams::Streams;
 
 /// The parts of a running platform. Cheap to clone.
@@ -23,6 +24,8 @@ pub struct Platform {
     pub closing: CancellationToken,
     /// Who listens.
     pub(crate) streams: Streams,
+    /// Which gates are open.
+    pub(crate) gates: KnownGates,
 }
 
 impl Platform {
@@ -31,6 +34,7 @@ impl Platform {
     pub fn new(config: Config, orchestrator: Orchestrator, accounts: Accounts) -> Self {
         let closing = CancellationToken::new();
         let (config, streams) = (Arc::new(config), Streams::default());
-        Self { config, orchestrator, accounts, closing, streams }
+        let gates = KnownGates::default();
+        Self { config, orchestrator, accounts, closing, streams, gates }
     }
 }

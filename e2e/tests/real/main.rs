@@ -11,6 +11,7 @@
 
 mod apps;
 mod census;
+mod claim;
 mod crash;
 mod dice;
 mod docker;
@@ -129,6 +130,7 @@ fn main() {
         service::what_hinders_the_start_is_told,
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
+        claim::a_stranger_who_comes_first_does_not_become_owner,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];

@@ -3,6 +3,7 @@
 //! All of it is in the schema `fresco_server` of the platform's own database, apart from the store
 //! of tenants: a tenant names its owner by [`User::owner`], and nothing else crosses.
 
+mod claims;
 mod database;
 mod email;
 mod idempotency;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use fresco_core::{Health, Result};
 use secrecy::SecretString;
 
+pub use claims::Claim;
 pub use email::Email;
 pub use password::Password;
 pub use sessions::{LoginSession, NewLogin, NewSession, OpenSession};

@@ -21,6 +21,7 @@ pub(super) struct Keys {
     pub(super) sessions: Key,
     pub(super) wizard: Key,
     pub(super) bodies: Key,
+    pub(super) claims: Key,
 }
 
 impl Keys {
@@ -31,6 +32,7 @@ impl Keys {
             sessions: key("fresco-server sessions v1")?,
             wizard: key("fresco-server wizard v1")?,
             bodies: key("fresco-server request bodies v1")?,
+            claims: key("fresco-server claims v1")?,
         })
     }
 }

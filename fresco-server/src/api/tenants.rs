@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use fresco_core::{
     Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
 };
@@ -11,6 +12,7 @@ use poem_openapi::types::ToJSON;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
+use crate::accounts::Accounts;
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::choice::{self, SomeLimits};
@@ -18,6 +20,7 @@ use crate::api::header::Once;
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
 use crate::api::text::Text;
 use crate::http::caller::Caller;
+use crate::http::gate;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -79,13 +82,35 @@ struct TenantRef {
 }
 
 /// A tenant, and what was done with it.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct TenantDetails {
     /// The tenant.
     tenant: Tenant,
     /// Its last ten operations, newest first.
     operations: Vec<Operation>,
+    /// How to become the owner of its app, as long as nobody else may reach it.
+    claim: Option<Claim>,
+}
+
+/// The way in to an app that gives itself to its first visitor.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct Claim {
+    /// A link, good for one use: it leads to where the app is set up, and lets this browser in. Once
+    /// it is used, the next call shows another.
+    url: String,
+    /// When the app should be set up by. Once somebody came in by a link, it is open to everybody
+    /// from then on.
+    until: DateTime<Utc>,
+}
+
+/// What became of a tenant's gate.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct OpenedGate {
+    /// The tenant's id.
+    tenant_id: Uuid,
 }
 
 /// What shall change; at least one thing must be named.
@@ -153,6 +178,25 @@ pub(crate) struct TenantsApi {
 impl TenantsApi {
     pub(crate) const fn new(platform: Platform) -> Self {
         Self { platform }
+    }
+}
+
+impl TenantsApi {
+    /// The way in to a tenant that runs, while its app is kept from everybody else.
+    async fn claim(&self, tenant: &CoreTenant) -> Result<Option<Claim>, Problem> {
+        let Platform { orchestrator, accounts, .. } = &self.platform;
+        let (Some(path), Some(first)) = (&tenant.spec.app.claim_path, tenant.state.first_active_at)
+        else {
+            return Ok(None);
+        };
+        if tenant.state.status != fresco_core::TenantStatus::Active {
+            return Ok(None);
+        }
+        let claim = accounts.claim(tenant.id).await?.filter(|claim| !claim.open);
+        Ok(claim.map(|claim| Claim {
+            url: gate::link(accounts, &claim, &orchestrator.url(tenant), path),
+            until: claim.entered_at.unwrap_or(first) + Accounts::CLAIM,
+        }))
     }
 }
 
@@ -256,7 +300,25 @@ impl TenantsApi {
         Ok(Json(TenantDetails {
             tenant: Tenant::of(orchestrator, &tenant),
             operations: operations.iter().map(Operation::from).collect(),
+            claim: self.claim(&tenant).await?,
         }))
+    }
+
+    /// Opens a tenant's app to everybody, once its owner has set it up.
+    ///
+    /// An app that gives itself to its first visitor is kept from everybody but who comes by the link
+    /// of `tenants.get` (`claim`). Set it up, then call this. It is also opened by itself two hours
+    /// after the link was first used. Opening what is open changes nothing. Errors: 404.
+    #[oai(path = "/api/tenants.openGate", method = "post", operation_id = "tenants_open_gate")]
+    async fn open_gate(
+        &self,
+        caller: Caller,
+        body: Body<TenantRef>,
+    ) -> Result<Json<OpenedGate>, Problem> {
+        let tenant = living(&self.platform, &caller, body.tenant_id).await?;
+        self.platform.accounts.open_claim(tenant.id).await?;
+        self.platform.gates.forget(tenant.id);
+        Ok(Json(OpenedGate { tenant_id: body.tenant_id }))
     }
 
     /// Starts a stopped tenant.

@@ -5,6 +5,7 @@ pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod connections;
 pub(crate) mod edge;
+pub(crate) mod gate;
 pub(crate) mod guard;
 pub(crate) mod problem;
 pub(crate) mod streams;
