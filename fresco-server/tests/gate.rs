@@ -1,7 +1,7 @@
 //! The gate before apps that have no owner yet: what the proxy is answered, and what the database
 //! remembers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod support;
 

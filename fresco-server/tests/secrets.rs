@@ -1,7 +1,7 @@
 //! What owners put into their tenants' variables is told by nothing: not by an answer, an event, a
 //! log or a copy of the database. The service in front of the real store and real accounts.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod support;
 

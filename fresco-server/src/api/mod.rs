@@ -3,6 +3,7 @@
 mod auth;
 mod body;
 mod choice;
+mod claim;
 mod feed;
 mod header;
 mod health;

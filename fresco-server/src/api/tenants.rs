@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use fresco_core::{
     Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
 };
@@ -12,15 +11,14 @@ use poem_openapi::types::ToJSON;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use crate::accounts::Accounts;
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::choice::{self, SomeLimits};
+use crate::api::claim::Claim;
 use crate::api::header::Once;
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
 use crate::api::text::Text;
 use crate::http::caller::Caller;
-use crate::http::gate;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -91,18 +89,6 @@ struct TenantDetails {
     operations: Vec<Operation>,
     /// How to become the owner of its app, as long as nobody else may reach it.
     claim: Option<Claim>,
-}
-
-/// The way in to an app that gives itself to its first visitor.
-#[derive(Object)]
-#[oai(rename_all = "camelCase")]
-struct Claim {
-    /// A link, good for one use: it leads to where the app is set up, and lets this browser in. Once
-    /// it is used, the next call shows another.
-    url: String,
-    /// When the app should be set up by. Once somebody came in by a link, it is open to everybody
-    /// from then on.
-    until: DateTime<Utc>,
 }
 
 /// What became of a tenant's gate.
@@ -178,25 +164,6 @@ pub(crate) struct TenantsApi {
 impl TenantsApi {
     pub(crate) const fn new(platform: Platform) -> Self {
         Self { platform }
-    }
-}
-
-impl TenantsApi {
-    /// The way in to a tenant that runs, while its app is kept from everybody else.
-    async fn claim(&self, tenant: &CoreTenant) -> Result<Option<Claim>, Problem> {
-        let Platform { orchestrator, accounts, .. } = &self.platform;
-        let (Some(path), Some(first)) = (&tenant.spec.app.claim_path, tenant.state.first_active_at)
-        else {
-            return Ok(None);
-        };
-        if tenant.state.status != fresco_core::TenantStatus::Active {
-            return Ok(None);
-        }
-        let claim = accounts.claim(tenant.id).await?.filter(|claim| !claim.open);
-        Ok(claim.map(|claim| Claim {
-            url: gate::link(accounts, &claim, &orchestrator.url(tenant), path),
-            until: claim.entered_at.unwrap_or(first) + Accounts::CLAIM,
-        }))
     }
 }
 
@@ -300,7 +267,7 @@ impl TenantsApi {
         Ok(Json(TenantDetails {
             tenant: Tenant::of(orchestrator, &tenant),
             operations: operations.iter().map(Operation::from).collect(),
-            claim: self.claim(&tenant).await?,
+            claim: Claim::of(&self.platform, &tenant).await?,
         }))
     }
 
