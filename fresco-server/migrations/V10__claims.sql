@@ -8,7 +8,7 @@ CREATE TABLE fresco_server.claims (
     -- A keyed hash of the pass of who used a link last.
     pass       bytea,
     made_at    timestamptz NOT NULL DEFAULT now(),
-    -- When a link was first used.
+    -- When somebody first came with a pass.
     entered_at timestamptz,
     -- When the owner opened it to everybody.
     opened_at  timestamptz

@@ -94,6 +94,7 @@ async fn the_proxy_is_answered_and_nobody_else() {
     assert!(pass.starts_with("__Host-fresco_gate="), "{line}");
     assert_eq!(rest, " Path=/; Max-Age=7200; HttpOnly; SameSite=Lax; Secure");
     assert_eq!(ask(&service, tenant, "/anywhere", pass).await.status(), 204);
+    assert!(accounts.claim(tenant).await.unwrap().unwrap().entered_at.is_some());
     let twice = format!("{pass}; {pass}");
     assert_eq!(ask(&service, tenant, "/anywhere", &twice).await.status(), 403);
     // Neither the link nor the pass stands in the database.
@@ -163,6 +164,9 @@ async fn it_opens_when_the_owner_says_so_or_had_time_and_not_before() {
     let claim = accounts.claim(had_time).await.unwrap().unwrap();
     let word = accounts.claim_word(&claim);
     accounts.enter_claim(&claim, &word).await.unwrap().expect("a pass");
+    let used = accounts.claim(had_time).await.unwrap().unwrap();
+    assert_eq!(used.entered_at, None, "a link may be used by a program that looks at it");
+    accounts.came_in(had_time).await.unwrap();
     assert!(!accounts.claim(had_time).await.unwrap().unwrap().open);
     let shift = |minutes: u32| {
         format!(

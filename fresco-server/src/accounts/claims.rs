@@ -15,8 +15,8 @@ use super::database::{Mapped, call};
 pub struct Claim {
     /// The tenant.
     pub tenant: TenantId,
-    /// When somebody first came in by a link; from then on it opens by itself after
-    /// [`Accounts::CLAIM`].
+    /// When somebody who had used a link first came back with the pass, as a browser does at once and
+    /// a program that looks at links does not. [`Accounts::CLAIM`] later it opens by itself.
     pub entered_at: Option<DateTime<Utc>>,
     /// Whether everybody may reach the app.
     pub open: bool,
@@ -95,7 +95,7 @@ impl Accounts {
         let ((pass, hash), (_, next)) = (self.keys().claims.issue()?, self.keys().claims.issue()?);
         call("accounts.enter_claim", async {
             let sql = "UPDATE fresco_server.claims
-                       SET link = $3, pass = $4, entered_at = coalesce(entered_at, now())
+                       SET link = $3, pass = $4
                        WHERE tenant = $1 AND link = $2";
             let client = self.database().client().await?;
             let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
@@ -111,6 +111,21 @@ impl Accounts {
     pub fn passes_claim(&self, claim: &Claim, pass: &SecretString) -> bool {
         let hash = self.keys().claims.hash_token(pass);
         hash.is_some() && hash == claim.pass
+    }
+
+    /// Remembers that somebody came in with a pass; the first time counts.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn came_in(&self, tenant: TenantId) -> Result<()> {
+        call("accounts.came_in", async {
+            let sql = "UPDATE fresco_server.claims SET entered_at = now()
+                       WHERE tenant = $1 AND entered_at IS NULL";
+            let client = self.database().client().await?;
+            client.execute(sql, &[&tenant.as_uuid()]).await.mapped()?;
+            Ok(())
+        })
+        .await
     }
 
     /// Lets everybody reach a tenant's app, for good. It tells whether it was kept from anybody.

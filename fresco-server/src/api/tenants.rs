@@ -275,7 +275,7 @@ impl TenantsApi {
     ///
     /// An app that gives itself to its first visitor is kept from everybody but who comes by the link
     /// of `tenants.get` (`claim`). Set it up, then call this. It is also opened by itself two hours
-    /// after the link was first used. Opening what is open changes nothing. Errors: 404.
+    /// after somebody first came in by the link. Opening what is open changes nothing. Errors: 404.
     #[oai(path = "/api/tenants.openGate", method = "post", operation_id = "tenants_open_gate")]
     async fn open_gate(
         &self,

@@ -151,6 +151,9 @@ async fn answer(platform: &Platform, tenant: TenantId, headers: &HeaderMap) -> R
         }
     }
     if known_visitor {
+        if claim.entered_at.is_none() {
+            accounts.came_in(tenant).await?;
+        }
         return Ok(pass());
     }
     if visit.brings_nothing() {
