@@ -2,7 +2,9 @@
 
 use fresco_core::{Backends, Orchestrator, PlatformId, Settings, Store};
 use fresco_docker::{DockerConfig, DockerRuntime, TraefikConfig, TraefikLabels};
-use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
+use fresco_postgres::{
+    EnvironmentKeys, PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,8 +70,9 @@ impl Wiring {
 
     /// The real backends, all abilities included, and the platform's id.
     pub async fn backends(&self) -> fresco_core::Result<(Backends, PlatformId)> {
-        let store =
-            PostgresStore::connect(PostgresStoreConfig::new(self.store_url.as_str())).await?;
+        let keys = EnvironmentKeys::new(&"a secret of the tests, and of nobody else".into())?;
+        let store = PostgresStoreConfig::new(self.store_url.as_str()).keys(keys);
+        let store = PostgresStore::connect(store).await?;
         let platform = store.platform().await?;
         let docker = DockerConfig::new(platform)
             .host(&self.docker_host)

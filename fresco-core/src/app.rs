@@ -49,7 +49,9 @@ pub struct AppProfile {
     pub health_path: String,
     /// The status that a ready app answers with there.
     pub health_status: u16,
-    /// The path where an app's first visitor becomes its owner, if the app has one.
+    /// The path where an app's first visitor becomes its owner, if the app has one. Until it has an
+    /// owner its route has a [gate](crate::ClaimGates), where the platform has such gates; such an app
+    /// answers `HEAD` at its health path with the same status as `GET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_path: Option<String>,
     /// The template of the environment: name → text with placeholders.
@@ -172,6 +174,10 @@ impl AppProfile {
             self.claim_path.as_deref().is_none_or(is_path),
             "claim_path must be a plain path starting with /",
         )?;
+        field(
+            self.claim_path.as_ref() != Some(&self.health_path),
+            "claim_path must be another than health_path, which everybody may look at",
+        )?;
         field((200..500).contains(&self.health_status), "health_status must be 200 to 499")?;
         field(self.connection_limit > 0, "connection_limit must be at least 1")?;
         field((5..=3600).contains(&self.boot_seconds), "boot_seconds must be 5 to 3600")?;
@@ -281,6 +287,13 @@ mod tests {
             profile.environment.insert(EnvName::known("X"), template.into());
             assert_eq!(profile.validate().unwrap_err().kind(), ErrorKind::Invalid, "{template}");
         }
+    }
+
+    #[test]
+    fn nobody_claims_an_app_by_looking_at_its_health() {
+        let mut profile = AppProfile::generic();
+        profile.claim_path = Some(profile.health_path.clone());
+        assert_eq!(profile.validate().unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]

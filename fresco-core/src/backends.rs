@@ -8,6 +8,7 @@ use crate::capacity::DiskSpace;
 use crate::database::{DatabaseMetrics, DatabaseSnapshots, TenantDatabase};
 use crate::database_watch::DatabaseWatch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gate::ClaimGates;
 use crate::isolation::RuntimeIsolation;
 use crate::router::Router;
 use crate::runtime::{ContainerRuntime, RuntimeEvents, RuntimeMetrics, RuntimeResize};
@@ -41,6 +42,8 @@ pub struct Backends {
     pub disk_space: Option<Arc<dyn DiskSpace>>,
     /// Ends what a tenant does to the others.
     pub database_watch: Option<Arc<dyn DatabaseWatch>>,
+    /// Knows whose app has no owner yet, and keeps strangers from it.
+    pub claim_gates: Option<Arc<dyn ClaimGates>>,
 }
 
 impl Backends {
@@ -64,6 +67,7 @@ impl Backends {
             database_snapshots: None,
             disk_space: None,
             database_watch: None,
+            claim_gates: None,
         }
     }
 
@@ -120,6 +124,13 @@ impl Backends {
     #[must_use]
     pub fn with_database_watch(mut self, watch: impl DatabaseWatch) -> Self {
         self.database_watch = Some(Arc::new(watch));
+        self
+    }
+
+    /// The same backends with what keeps strangers from apps that have no owner yet.
+    #[must_use]
+    pub fn with_claim_gates(mut self, gates: impl ClaimGates) -> Self {
+        self.claim_gates = Some(Arc::new(gates));
         self
     }
 }

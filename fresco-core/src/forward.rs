@@ -14,6 +14,7 @@ use crate::database::{
 };
 use crate::database_watch::{DatabaseOffence, DatabaseWatch};
 use crate::error::Result;
+use crate::gate::{ClaimGates, Gate};
 use crate::health::Health;
 use crate::ids::{Generation, ImageId, InstanceId, OperationId, PlatformId, TenantId, WorkerId};
 use crate::image::{ImageSource, ProgressSink, PullProgress};
@@ -85,6 +86,14 @@ impl<T: RuntimeMetrics + ?Sized> RuntimeMetrics for Arc<T> {
 impl<T: RuntimeEvents + ?Sized> RuntimeEvents for Arc<T> {
     async fn watch(&self) -> Result<BoxStream<'static, Result<RuntimeEvent>>> {
         (**self).watch().await
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: ClaimGates + ?Sized> ClaimGates for Arc<T> {
+    async fn gate(&self, tenant: TenantId, was_active: bool) -> Result<Option<Gate>> {
+        (**self).gate(tenant, was_active).await
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 pub mod fault;
 mod fit;
 mod forward;
+mod gate;
 mod health;
 mod ids;
 mod image;
@@ -56,6 +57,7 @@ pub use database::{
 pub use database_watch::{DatabaseExcess, DatabaseOffence, DatabaseWatch};
 pub use environment::{EnvName, EnvValue};
 pub use error::{Error, ErrorKind, Result};
+pub use gate::{ClaimGates, Gate};
 pub use health::Health;
 pub use ids::{
     CredentialId, Generation, ImageId, InstanceId, OperationId, OwnerId, PlatformId, TenantId,

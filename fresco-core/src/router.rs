@@ -6,6 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::gate::Gate;
 use crate::health::Health;
 use crate::ids::{Generation, TenantId};
 use crate::instance::Endpoint;
@@ -28,6 +29,8 @@ pub struct Route {
     pub probe_path: String,
     /// The status that it answers with there.
     pub probe_status: u16,
+    /// Who is asked before each request; `None` lets everybody pass.
+    pub gate: Option<Gate>,
 }
 
 impl Route {
@@ -41,6 +44,7 @@ impl Route {
             port,
             probe_path: "/".into(),
             probe_status: 200,
+            gate: None,
         }
     }
 
@@ -49,6 +53,13 @@ impl Route {
     pub fn probed_at(mut self, path: impl Into<String>, status: u16) -> Self {
         self.probe_path = path.into();
         self.probe_status = status;
+        self
+    }
+
+    /// The same route with a gate, or without one.
+    #[must_use]
+    pub fn gated(mut self, gate: Option<Gate>) -> Self {
+        self.gate = gate;
         self
     }
 }
@@ -97,6 +108,10 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// - A published route with a running app becomes `Live` within seconds.
+    /// - A route with a gate does so, too, whatever the gate answers.
+    /// - A gate keeps out whom it refuses.
+    /// - A gate lets in whom it allows.
+    /// - A gate that gives no answer keeps everybody out.
     /// - Publishing twice changes nothing.
     /// - Publishing with a new endpoint moves the route.
     async fn publish(&self, route: &Route, endpoint: &Endpoint) -> Result<()>;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::{Request, Response, header};
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -60,8 +60,19 @@ pub(crate) async fn head(
     path: &str,
     time: Duration,
 ) -> Result<Response<()>, Fault> {
-    exchange(to, host, path, time, async |response: Response<Incoming>| Ok(response.map(drop)))
-        .await
+    let read = async |response: Response<Incoming>| Ok(response.map(drop));
+    exchange(Method::GET, to, host, path, time, read).await
+}
+
+/// The answer to a HEAD.
+pub(crate) async fn look(
+    to: SocketAddr,
+    host: &str,
+    path: &str,
+    time: Duration,
+) -> Result<Response<()>, Fault> {
+    let read = async |response: Response<Incoming>| Ok(response.map(drop));
+    exchange(Method::HEAD, to, host, path, time, read).await
 }
 
 /// The whole answer to a GET, with at most `most` bytes of body.
@@ -72,7 +83,7 @@ pub(crate) async fn get(
     time: Duration,
     most: usize,
 ) -> Result<Response<Bytes>, Fault> {
-    exchange(to, host, path, time, async |response: Response<Incoming>| {
+    exchange(Method::GET, to, host, path, time, async |response: Response<Incoming>| {
         let (parts, body) = response.into_parts();
         let body = Limited::new(body, most).collect().await.map_err(|error| error.to_string())?;
         Ok(Response::from_parts(parts, body.to_bytes()))
@@ -81,6 +92,7 @@ pub(crate) async fn get(
 }
 
 async fn exchange<T>(
+    method: Method,
     to: SocketAddr,
     host: &str,
     path: &str,
@@ -93,7 +105,9 @@ async fn exchange<T>(
         Err(_) => return Err(Fault::NoConnection(to, time)),
     };
     let talk = async {
-        let request = Request::get(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(header::HOST, host)
             .header(header::USER_AGENT, concat!("fresco-platform/", env!("CARGO_PKG_VERSION")))
             .header(header::CONNECTION, "close")

@@ -13,10 +13,11 @@ use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
 use common::{Corner, eventually};
 use fresco_core::conformance::{Fixture, RouterFixture};
 use fresco_core::{
-    ContainerRuntime, Endpoint, Generation, Hostname, PlatformId, Route, RouteState, Router,
+    ContainerRuntime, Endpoint, Gate, Generation, Hostname, PlatformId, Route, RouteState, Router,
     TenantId,
 };
 use fresco_docker::{TraefikConfig, TraefikLabels};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TRAEFIK: &str = "fresco-dev/traefik:3";
 
@@ -160,6 +161,39 @@ impl RouterFixture for OnTraefik {
         self.corner.make(&name, labels, &[]).await;
         let none = None::<StartContainerOptions>;
         self.corner.docker.start_container(&name, none).await.unwrap();
+    }
+
+    async fn start_gate(&self, allows: bool) -> Gate {
+        // Traefik is on the host's network, so it reaches this program's loopback.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/gate", listener.local_addr().unwrap());
+        let answer = if allows { "204 No Content" } else { "403 Forbidden" };
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 8192];
+                let _ = stream.read(&mut request).await;
+                let answer =
+                    format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        Gate::new(url)
+    }
+
+    fn absent_gate(&self) -> Gate {
+        let [nobody] = free_ports();
+        Gate::new(format!("http://{nobody}/gate"))
+    }
+
+    async fn visit(&self, route: &Route, path: &str) -> u16 {
+        let mut stream = tokio::net::TcpStream::connect(self.web).await.unwrap();
+        let host = &route.hosts[0];
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
     }
 }
 

@@ -46,5 +46,5 @@ mod store;
 mod tenants;
 
 pub use report::PostgresReport;
-pub use store::{PostgresStore, PostgresStoreConfig};
+pub use store::{EnvironmentKeys, PostgresStore, PostgresStoreConfig, Resealed};
 pub use tenants::{PostgresTenants, PostgresTenantsConfig};

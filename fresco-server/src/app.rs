@@ -5,6 +5,7 @@ use poem::{Endpoint, EndpointExt};
 
 use crate::api;
 use crate::http::edge;
+use crate::http::gate;
 use crate::http::guard::Guard;
 use crate::http::headers::SecurityHeaders;
 use crate::platform::Platform;
@@ -18,6 +19,7 @@ pub fn app(platform: Platform) -> impl Endpoint {
     let headers = SecurityHeaders::new(&platform.config);
     api::routes(&platform)
         .with(Guard::new(&platform.config, api::addresses(), platform.throttle.clone()))
+        .around(gate::beside)
         .data(platform)
         .with(CatchPanic::new().with_handler(edge::panicked))
         .around(edge::finish)

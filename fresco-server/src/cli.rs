@@ -22,6 +22,8 @@ pub enum Task {
     Migrate,
     /// Make the account of this address an admin's, or a user's again.
     SetRole(Email, Role),
+    /// Encrypt anew what is encrypted under an earlier secret.
+    RotateSecrets,
     /// Look at everything that the platform needs, and say what is wrong.
     Doctor,
     /// Invite this address to sign up.
@@ -45,6 +47,7 @@ where
     let (task, flags) = match matches.subcommand() {
         Some(("migrate", flags)) => (Task::Migrate, flags),
         Some(("admin", of)) => set_role(of),
+        Some(("rotate-secrets", flags)) => (Task::RotateSecrets, flags),
         Some(("doctor", flags)) => (Task::Doctor, flags),
         Some(("invite", flags)) => {
             // The argument is required.
@@ -89,6 +92,9 @@ fn command() -> Command {
             Command::new("migrate").about("Bring the database's tables up to date, and end"),
         )
         .subcommand(admin())
+        .subcommand(Command::new("rotate-secrets").about(
+            "Encrypt tenants' variables anew under AUTH_SECRET, those under AUTH_SECRET_OLD and those in clear, while servers run",
+        ))
         .subcommand(
             Command::new("doctor").about("Look at all that is needed, and say what is wrong"),
         )

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use fresco_core::{Backends, Capacity, Error, ErrorKind, Orchestrator, PlatformId, Result, Store};
 use fresco_docker::{DockerConfig, DockerRuntime, Firewall, TraefikConfig, TraefikLabels};
-use fresco_postgres::{PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig};
+use fresco_postgres::{
+    EnvironmentKeys, PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig,
+    Resealed,
+};
 use secrecy::ExposeSecret;
 
 use crate::accounts::{Accounts, AccountsConfig, Email, Role, SignupPolicy, UserChange};
 use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
+use crate::http::gate::Gates;
 use crate::platform::Platform;
 
 /// How long the parts may take to answer when the server starts: a machine that boots starts all of
@@ -29,6 +33,7 @@ pub async fn platform(config: Config) -> Result<Platform> {
     }
     let (backends, capacity) = patiently(|| backends(&config)).await?;
     let accounts = patiently(|| Accounts::connect(accounts(&config))).await?;
+    let backends = backends.with_claim_gates(Gates::new(accounts.clone(), config.listen));
     let orchestrator = Orchestrator::builder(backends, config.base_domain.clone());
     let orchestrator = orchestrator
         .settings(|settings| {
@@ -50,7 +55,7 @@ pub async fn platform(config: Config) -> Result<Platform> {
 /// # Errors
 /// When the database does not answer, or may not be changed.
 pub async fn migrate(config: &Config) -> Result<()> {
-    PostgresStore::migrate(&PostgresStoreConfig::new(config.database_url.clone())).await?;
+    PostgresStore::migrate(&store(config)?).await?;
     Accounts::migrate(&accounts(config)).await
 }
 
@@ -84,9 +89,25 @@ pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<Stri
     }
 }
 
+/// Encrypts tenants' variables anew, those that are not under the key of `AUTH_SECRET`.
+///
+/// # Errors
+/// As [`PostgresStore::connect`] and [`PostgresStore::reseal`].
+pub async fn rotate_secrets(config: &Config) -> Result<Resealed> {
+    PostgresStore::connect(store(config)?).await?.reseal().await
+}
+
+/// The store, which has to be migrated already.
+fn store(config: &Config) -> Result<PostgresStoreConfig> {
+    let mut keys = EnvironmentKeys::new(&config.auth_secret)?;
+    for secret in &config.auth_secrets_old {
+        keys = keys.with_old(secret)?;
+    }
+    Ok(PostgresStoreConfig::new(config.database_url.clone()).keys(keys).migrate(false))
+}
+
 async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
-    let store = PostgresStoreConfig::new(config.database_url.clone()).migrate(false);
-    let store = PostgresStore::connect(store).await?;
+    let store = PostgresStore::connect(store(config)?).await?;
     let id = store.platform().await?;
     let docker = DockerConfig::new(id)
         .host(&config.docker_host)

@@ -31,6 +31,9 @@ const TENANT_DISK_MB: RangeInclusive<u64> = 16..=1 << 30;
 /// Up to a day.
 const TRANSACTION_SECONDS: RangeInclusive<u64> = 1..=86_400;
 
+/// Characters of a secret at least.
+const SHORTEST_SECRET: usize = 32;
+
 /// How the server runs.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -70,10 +73,12 @@ pub struct Config {
     pub base_domain: Hostname,
     /// The proxy.
     pub traefik: Traefik,
-    /// The root of the keys under which sessions are stored.
+    /// The root of the keys under which sessions are stored and tenants' variables are encrypted.
     pub auth_secret: SecretString,
     /// The address whose account is an admin, once it is verified.
     pub admin_email: Option<Email>,
+    /// Earlier ones: what is encrypted under them can be read.
+    pub auth_secrets_old: Vec<SecretString>,
     /// How long somebody stays signed in at most.
     pub session_life: Duration,
     /// How long somebody stays signed in without a request.
@@ -195,6 +200,7 @@ impl Reader<'_> {
         let auth_secret = self.auth_secret(production);
         let admin_email =
             self.optional("ADMIN_EMAIL", "an e-mail address such as name@example.org");
+        let auth_secrets_old = self.auth_secrets_old();
         let [session_life, session_idle] = ["SESSION_DAYS", "SESSION_IDLE_DAYS"].map(|name| {
             let days = self.within(name, "a whole number of days", 1..=365);
             days.map(|days| Duration::from_secs(days * 24 * 60 * 60))
@@ -244,6 +250,7 @@ impl Reader<'_> {
             traefik: traefik?,
             auth_secret: auth_secret?,
             admin_email: admin_email?,
+            auth_secrets_old: auth_secrets_old?,
             session_life: session_life?,
             session_idle: session_idle?,
             signup: signup?,
@@ -316,7 +323,7 @@ impl Reader<'_> {
         let text = self.text("AUTH_SECRET")?;
         self.check(
             "AUTH_SECRET",
-            text.chars().count() >= 32,
+            text.chars().count() >= SHORTEST_SECRET,
             "must have at least 32 characters; make one with: openssl rand -base64 32",
         );
         self.check(
@@ -325,6 +332,21 @@ impl Reader<'_> {
             "is the documented placeholder, which everybody knows; make one with: openssl rand -base64 32",
         );
         Some(text.into())
+    }
+
+    /// A secret may hold commas itself: then it is taken as a whole, and has to stand alone.
+    fn auth_secrets_old(&mut self) -> Option<Vec<SecretString>> {
+        let Some(text) = self.text("AUTH_SECRET_OLD") else { return Some(Vec::new()) };
+        let long = |secret: &str| secret.chars().count() >= SHORTEST_SECRET;
+        let parts: Vec<_> =
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        let parts = if parts.iter().all(|part| long(part)) { parts } else { vec![text.as_str()] };
+        self.check(
+            "AUTH_SECRET_OLD",
+            parts.iter().all(|part| long(part)),
+            "must be earlier values of AUTH_SECRET, each of at least 32 characters, separated by commas",
+        );
+        Some(parts.into_iter().map(SecretString::from).collect())
     }
 
     fn allow_unenforced(&mut self) -> Option<BTreeSet<Guarantee>> {

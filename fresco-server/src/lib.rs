@@ -30,6 +30,7 @@ mod suspension;
 pub use api::openapi_document;
 pub use app::app;
 pub use config::{Config, ConfigError, SmtpConfig, SmtpTls, Traefik};
+pub use http::gate::Gates;
 pub use origin::{Origin, OriginError};
 pub use platform::Platform;
 pub use policy::{ImagePattern, LimitRange, TenantPolicy};

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::config::Config;
+use crate::http::gate::KnownGates;
 use crate::http::streams::Streams;
 use crate::http::throttle::Throttle;
 use crate::{expiry, suspension};
@@ -27,6 +28,8 @@ pub struct Platform {
     pub(crate) streams: Streams,
     /// Who asks how often.
     pub(crate) throttle: Throttle,
+    /// Which gates are open.
+    pub(crate) gates: KnownGates,
 }
 
 impl Platform {
@@ -35,8 +38,8 @@ impl Platform {
     pub fn new(config: Config, orchestrator: Orchestrator, accounts: Accounts) -> Self {
         let closing = CancellationToken::new();
         let (streams, throttle) = (Streams::default(), Throttle::new(&config.rates));
-        let config = Arc::new(config);
-        Self { config, orchestrator, accounts, closing, streams, throttle }
+        let (config, gates) = (Arc::new(config), KnownGates::default());
+        Self { config, orchestrator, accounts, closing, streams, throttle, gates }
     }
 
     /// Does what is due without a request, until cancelled: stops the tenants of suspended accounts, and

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use fresco_core::{Error, ErrorKind};
+
 use crate::cli::{self, Task};
 use crate::config::Config;
 use crate::serve::ServeError;
@@ -74,6 +76,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             logging::start(&config);
             compose::migrate(&config).await.map_err(ServeError::Part)
         }
+        Task::RotateSecrets => {
+            logging::start(&config);
+            rotate_secrets(&config).await.map_err(ServeError::Part)
+        }
         Task::NetworkProbe => return fresco_docker::run_network_probe(),
         Task::Serve => {
             logging::start(&config);
@@ -87,6 +93,17 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn rotate_secrets(config: &Config) -> fresco_core::Result<()> {
+    let done = compose::rotate_secrets(config).await?;
+    tracing::info!(tenants = done.tenants, values = done.values, "variables are encrypted anew");
+    if done.left == 0 {
+        tracing::info!("nothing needs AUTH_SECRET_OLD any more");
+        return Ok(());
+    }
+    let words = "a server that still has an earlier AUTH_SECRET writes under it; restart all servers with the new one, and run this again";
+    Err(Error::new(ErrorKind::Conflict, words).with("values left", done.left))
 }
 
 fn tell(problem: &str) {

@@ -210,7 +210,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "AUTH_SECRET",
         Some(PLACEHOLDER_SECRET),
-        "The root of the keys under which sessions are stored; 32 characters or more, and secret",
+        "The root of the keys under which sessions are stored and variables of tenants are encrypted; 32 characters or more, and secret",
     )
     .secret()
     .filled(),
@@ -219,6 +219,12 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "The address whose account is an admin once the address is verified; without mail: fresco-server admin grant",
     ),
+    setting(
+        "AUTH_SECRET_OLD",
+        None,
+        "Earlier values of AUTH_SECRET, separated by commas: what is encrypted under them can still be read, until `fresco-server rotate-secrets` has encrypted it anew",
+    )
+    .secret(),
     setting(
         "SESSION_DAYS",
         Some("30"),

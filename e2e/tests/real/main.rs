@@ -12,6 +12,7 @@
 mod apps;
 mod browser;
 mod census;
+mod claim;
 mod crash;
 mod dice;
 mod docker;
@@ -131,6 +132,7 @@ fn main() {
         browser::a_tenants_page_can_do_nothing_on_the_platform,
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
+        claim::a_stranger_who_comes_first_does_not_become_owner,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];

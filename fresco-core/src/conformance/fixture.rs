@@ -12,9 +12,9 @@ use secrecy::SecretString;
 
 use crate::{
     AppProfile, ContainerRuntime, DatabaseMetrics, DatabaseSnapshots, DatabaseWatch, Endpoint,
-    EnvName, Guarantee, Hostname, ImageId, ImageRef, InstanceId, Isolation, Limits, Result, Route,
-    Router, RuntimeEvents, RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store, TenantDatabase,
-    TenantId,
+    EnvName, Gate, Guarantee, Hostname, ImageId, ImageRef, InstanceId, Isolation, Limits, Result,
+    Route, Router, RuntimeEvents, RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store,
+    TenantDatabase, TenantId,
 };
 
 /// What all fixtures have in common.
@@ -272,6 +272,16 @@ pub trait RouterFixture: Fixture {
     /// Leads the route's host name, past the router, to an app that answers the route's probe with
     /// status 200, just as the tenant's would, but for the mark of the router.
     async fn start_impostor(&self, route: &Route);
+
+    /// A gate of its own that lets everybody pass, or nobody: it answers GET with 204, or with 403.
+    async fn start_gate(&self, allows: bool) -> Gate;
+
+    /// A gate where nobody answers.
+    fn absent_gate(&self) -> Gate;
+
+    /// The status of the answer to a stranger's GET for the first host of the route and this path,
+    /// through the proxy.
+    async fn visit(&self, route: &Route, path: &str) -> u16;
 }
 
 /// A [`Store`] to be tried. It is empty: no case shares it with another.

@@ -371,6 +371,10 @@ macro_rules! __router_cases {
             publish_makes_it_live
             publish_twice_changes_nothing
             publish_moves_the_route
+            publish_of_a_gated_one_makes_it_live
+            publish_with_a_gate_keeps_out_whom_it_refuses
+            publish_with_a_gate_lets_in_whom_it_allows
+            publish_with_a_gate_that_is_away_keeps_all_out
             withdraw_ends_it
             withdraw_tolerates_an_absent_one
             probe_of_an_unknown_route_is_absent

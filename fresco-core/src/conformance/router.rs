@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::RouterFixture;
 use super::support::{done, eventually, names_a_version, refused, subdomain};
-use crate::{Endpoint, ErrorKind, Generation, Route, RouteEntry, RouteState, Router, TenantId};
+use crate::{
+    Endpoint, ErrorKind, Gate, Generation, Route, RouteEntry, RouteState, Router, TenantId,
+};
 
 /// The names of all cases of this port, in order.
 pub const CASES: &[&str] = &crate::__router_cases!(__conformance_names);
@@ -110,6 +112,55 @@ pub async fn publish_moves_the_route<F: RouterFixture + ?Sized>(fixture: &F) {
     becomes_live(&router, &new).await;
     let state = probe(&router, &old).await;
     assert_ne!(state, RouteState::Live, "the route should not lead to the old container");
+}
+
+/// A live route with this gate.
+async fn live_behind<F: RouterFixture + ?Sized>(fixture: &F, gate: Gate) -> Route {
+    let (router, route) = (fixture.router(), route(fixture).gated(Some(gate)));
+    let endpoint = fixture.start_app(&route, true).await;
+    done("publish", router.publish(&route, &endpoint).await);
+    becomes_live(&router, &route).await;
+    route
+}
+
+/// A route with a gate does so, too, whatever the gate answers.
+pub async fn publish_of_a_gated_one_makes_it_live<F: RouterFixture + ?Sized>(fixture: &F) {
+    let mut live = vec![live_behind(fixture, fixture.absent_gate()).await];
+    for allows in [true, false] {
+        live.push(live_behind(fixture, fixture.start_gate(allows).await).await);
+    }
+    for route in &live {
+        let entry = RouteEntry { tenant: route.tenant, hosts: route.hosts.clone() };
+        assert_eq!(listed(&fixture.router(), route).await, [entry], "the gated route");
+    }
+}
+
+/// A gate keeps out whom it refuses.
+pub async fn publish_with_a_gate_keeps_out_whom_it_refuses<F: RouterFixture + ?Sized>(fixture: &F) {
+    let route = live_behind(fixture, fixture.start_gate(false).await).await;
+    for path in [PATH, "/", "/setup"] {
+        assert_eq!(fixture.visit(&route, path).await, 403, "the gate's own answer, for {path}");
+    }
+}
+
+/// A gate lets in whom it allows.
+pub async fn publish_with_a_gate_lets_in_whom_it_allows<F: RouterFixture + ?Sized>(fixture: &F) {
+    let route = live_behind(fixture, fixture.start_gate(true).await).await;
+    assert_eq!(fixture.visit(&route, PATH).await, 200, "the app's own answer");
+}
+
+/// A gate that gives no answer keeps everybody out.
+pub async fn publish_with_a_gate_that_is_away_keeps_all_out<F: RouterFixture + ?Sized>(
+    fixture: &F,
+) {
+    let route = live_behind(fixture, fixture.absent_gate()).await;
+    for path in [PATH, "/", "/setup"] {
+        let status = fixture.visit(&route, path).await;
+        assert!(status >= 500, "{path}: {status}");
+    }
+    // Without the gate the same app lets everybody in.
+    let (open, _) = live(fixture).await;
+    assert_eq!(fixture.visit(&open, PATH).await, 200, "the app's own answer");
 }
 
 /// Once the container is stopped too, the route is no longer live.

@@ -26,6 +26,8 @@ pub(super) struct Engine {
     pub(super) images: Images,
     pub(super) containers: Vec<Container>,
     made: u32,
+    /// Who answers for gates, by address: whether everybody is let pass.
+    pub(super) gates: BTreeMap<String, bool>,
     /// Whether containers are kept apart.
     pub(super) isolated: bool,
     /// Whether the right to keep them apart is missing.
@@ -88,6 +90,7 @@ impl Default for Engine {
             images: Images::default(),
             containers: Vec::new(),
             made: 0,
+            gates: BTreeMap::new(),
             isolated: false,
             no_right_to_isolate: false,
             events: broadcast::Sender::new(EVENTS),

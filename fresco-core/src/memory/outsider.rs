@@ -80,6 +80,11 @@ impl Outsider {
         Ok(())
     }
 
+    /// Answers for gates at this address from now on: everybody may pass, or nobody.
+    pub fn answer_gate(&self, url: impl Into<String>, allows: bool) {
+        self.world.state().engine.gates.insert(url.into(), allows);
+    }
+
     /// Ends the tenant's running containers, as if their apps had crashed.
     pub fn crash(&self, tenant: TenantId, code: i64) {
         self.end(tenant, code, false);

@@ -18,6 +18,8 @@ use crate::subdomain::Hostname;
 pub(super) const HOSTS: &str = "memory.hosts";
 const TENANT: &str = "memory.tenant";
 const GENERATION: &str = "memory.generation";
+/// Who is asked before each request.
+const GATE: &str = "memory.gate";
 
 /// The proxy of a [`MemoryWorld`]. It finds routes by what running containers carry, as Traefik
 /// does with labels, so there is nothing to publish or withdraw.
@@ -37,6 +39,24 @@ impl MemoryRouter {
     pub const fn without_proxy(mut self) -> Self {
         self.reachable = false;
         self
+    }
+
+    /// The status of the answer to a visitor's GET through the proxy: 404 without a route, 403 when
+    /// the route's gate refuses and 500 when it does not answer, 502 when the app does not.
+    #[must_use]
+    pub fn visit(&self, host: &Hostname, path: &str) -> u16 {
+        let world = self.world.state();
+        let mut running = world.engine.containers.iter().filter(|c| c.is_running());
+        let Some(found) = running.find(|c| hosts(c).contains(host)) else { return 404 };
+        let allows = found.annotations.get(GATE).map(|gate| world.engine.gates.get(gate).copied());
+        match allows {
+            Some(Some(false)) => 403,
+            Some(None) => 500,
+            None | Some(Some(true)) => match found.reach(found.profile.port, path) {
+                Reach::Status(status) => status,
+                _ => 502,
+            },
+        }
     }
 
     fn reached(&self) -> Result<()> {
@@ -73,14 +93,14 @@ fn state(container: &Container, route: &Route) -> RouteState {
 impl Router for MemoryRouter {
     fn plan(&self, route: &Route) -> RoutePlan {
         let names: Vec<_> = route.hosts.iter().map(Hostname::as_str).collect();
-        RoutePlan {
-            url: format!("http://{}", names.first().copied().unwrap_or_default()),
-            annotations: BTreeMap::from([
-                (HOSTS.to_owned(), names.join(" ")),
-                (TENANT.to_owned(), route.tenant.to_string()),
-                (GENERATION.to_owned(), route.generation.to_string()),
-            ]),
-        }
+        let mut annotations = BTreeMap::from([
+            (HOSTS.to_owned(), names.join(" ")),
+            (TENANT.to_owned(), route.tenant.to_string()),
+            (GENERATION.to_owned(), route.generation.to_string()),
+        ]);
+        annotations.extend(route.gate.as_ref().map(|gate| (GATE.to_owned(), gate.url.clone())));
+        let url = format!("http://{}", names.first().copied().unwrap_or_default());
+        RoutePlan { url, annotations }
     }
 
     async fn publish(&self, _route: &Route, _endpoint: &Endpoint) -> Result<()> {

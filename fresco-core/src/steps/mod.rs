@@ -87,6 +87,18 @@ impl Run<'_> {
             .probed_at(&spec.app.health_path, spec.app.health_status)
     }
 
+    /// The same route, with its gate as it has to be now.
+    async fn gated_route_to(&self, generation: crate::ids::Generation) -> Result<Route> {
+        let route = self.route_to(generation);
+        let (Some(gates), Some(_)) =
+            (&self.backends.claim_gates, &self.target().spec.app.claim_path)
+        else {
+            return Ok(route);
+        };
+        let gate = gates.gate(self.tenant_id(), self.tenant.first_active_at.is_some());
+        Ok(route.gated(call("claim_gates.gate", self.settings.call_deadline, gate).await?))
+    }
+
     /// What the tenant's role is barred for, if it is.
     async fn offence(&self) -> Result<Option<DatabaseOffence>> {
         let Some(watch) = &self.backends.database_watch else { return Ok(None) };

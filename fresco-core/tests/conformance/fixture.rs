@@ -16,7 +16,7 @@ use fresco_core::conformance::{
 use fresco_core::memory::{MemoryApp, MemoryDatabase, MemorySession, MemoryWorld};
 use fresco_core::{
     AppProfile, ContainerRuntime, CredentialId, DatabaseMetrics, DatabaseSnapshots, DatabaseWatch,
-    Endpoint, Guarantee, Hostname, ImageId, ImageRef, ImageSource, InstanceId, InstanceSpec,
+    Endpoint, Gate, Guarantee, Hostname, ImageId, ImageRef, ImageSource, InstanceId, InstanceSpec,
     Isolation, Limits, LogStream, PlatformId, ProgressSink, Result, Route, Router, RuntimeEvents,
     RuntimeIsolation, RuntimeMetrics, RuntimeResize, Store, TenantDatabase, TenantId,
 };
@@ -331,6 +331,20 @@ impl RouterFixture for MemoryFixture {
 
     async fn start_impostor(&self, route: &Route) {
         self.world.outsider().impersonate(route).unwrap();
+    }
+
+    async fn start_gate(&self, allows: bool) -> Gate {
+        let url = format!("http://gate.example/{allows}");
+        self.world.outsider().answer_gate(&url, allows);
+        Gate::new(url)
+    }
+
+    fn absent_gate(&self) -> Gate {
+        Gate::new("http://gate.example/away")
+    }
+
+    async fn visit(&self, route: &Route, path: &str) -> u16 {
+        self.world.router().visit(&route.hosts[0], path)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fresco_core::{Generation, Route, RoutePlan, TenantId};
+use fresco_core::{Gate, Generation, Route, RoutePlan, TenantId};
 
 use super::config::{Tls, TraefikConfig};
 use super::rule;
@@ -12,6 +12,9 @@ pub(super) const MARK: &str = "X-Fresco-Instance";
 
 /// What follows a route's name in the name of its router for probes.
 pub(super) const PROBE_SUFFIX: &str = "-probe";
+
+/// What follows a route's name in the name of the middleware that asks its gate.
+const GATE_SUFFIX: &str = "-gate";
 
 /// The value of the mark.
 pub(super) fn mark(tenant: TenantId, generation: Generation) -> String {
@@ -32,22 +35,40 @@ pub(super) fn plan(config: &TraefikConfig, route: &Route) -> RoutePlan {
         format!("traefik.http.middlewares.{name}.headers.customresponseheaders.{MARK}"),
         mark(route.tenant, route.generation),
     );
-    let mut router = |router: &str, entrypoints: String, tls: Option<&Tls>| {
-        let at = |field: &str| format!("traefik.http.routers.{router}.{field}");
-        put(at("rule"), rule.clone());
-        put(at("entrypoints"), entrypoints);
-        put(at("service"), name.clone());
-        put(at("middlewares"), name.clone());
-        if let Some(tls) = tls {
-            put(at("tls"), "true".into());
-            if let Some(resolver) = &tls.certresolver {
-                put(at("tls.certresolver"), resolver.clone());
+    let gate = format!("{name}{GATE_SUFFIX}");
+    if let Some(Gate { url, .. }) = &route.gate {
+        put(format!("traefik.http.middlewares.{gate}.forwardauth.address"), url.clone());
+    }
+    // The gate comes first: what it refuses carries no mark of the tenant's container.
+    let gated = if route.gate.is_some() { format!("{gate},{name}") } else { name.clone() };
+    let mut router =
+        |router: &str, rule: &str, by: &str, entrypoints: String, tls: Option<&Tls>| {
+            let at = |field: &str| format!("traefik.http.routers.{router}.{field}");
+            put(at("rule"), rule.to_owned());
+            put(at("entrypoints"), entrypoints);
+            put(at("service"), name.clone());
+            put(at("middlewares"), by.to_owned());
+            if let Some(tls) = tls {
+                put(at("tls"), "true".into());
+                if let Some(resolver) = &tls.certresolver {
+                    put(at("tls.certresolver"), resolver.clone());
+                }
             }
+        };
+    router(&name, &rule, &gated, config.entrypoints.join(","), config.tls.as_ref());
+    // Probes have a router of their own where the entrypoint is another, or a gate is in the way;
+    // past a gate it leads to nothing but the look that a probe is.
+    let entrypoint = config.tls.as_ref().map(|tls| tls.probe_entrypoint.clone());
+    let look = route.gate.as_ref().map(|_| rule::looks(&route.hosts, &route.probe_path));
+    let probes = match (entrypoint, look) {
+        (Some(entrypoint), None) => Some((entrypoint, rule)),
+        (entrypoint, Some(Some(look))) => {
+            Some((entrypoint.unwrap_or_else(|| config.entrypoints.join(",")), look))
         }
+        (None, None) | (_, Some(None)) => None,
     };
-    router(&name, config.entrypoints.join(","), config.tls.as_ref());
-    if let Some(tls) = &config.tls {
-        router(&format!("{name}{PROBE_SUFFIX}"), tls.probe_entrypoint.clone(), None);
+    if let Some((entrypoint, rule)) = probes {
+        router(&format!("{name}{PROBE_SUFFIX}"), &rule, &name, entrypoint, None);
     }
     let host = route.hosts.first().map(|host| host.as_str()).unwrap_or_default();
     let url = format!("{}://{host}{}", config.scheme, config.port_suffix());
@@ -125,6 +146,33 @@ mod tests {
         assert_eq!(of(&probe, "tls"), None);
         assert_eq!(of(&probe, "service"), of(&name, "service"));
         assert_eq!(of(&probe, "middlewares"), of(&name, "middlewares"));
+    }
+
+    #[test]
+    fn a_gate_is_asked_first_and_looks_alone_pass_it() {
+        let route = route().probed_at("/signin", 200).gated(Some(Gate::new("http://gate/1")));
+        for config in
+            [TraefikConfig::new(PlatformId::new()), https(TraefikConfig::new(PlatformId::new()))]
+        {
+            let name = &route.tenant.route_name(config.platform);
+            let plan = plan(&config, &route);
+            let label = |label: String| plan.annotations.get(&label).map(String::as_str);
+            let of = |router: &str, field: &str| {
+                label(format!("traefik.http.routers.{router}.{field}")).map(str::to_owned)
+            };
+            let address = format!("traefik.http.middlewares.{name}-gate.forwardauth.address");
+            assert_eq!(label(address), Some("http://gate/1"));
+            assert_eq!(of(name, "middlewares"), Some(format!("{name}-gate,{name}")));
+            let probe = format!("{name}-probe");
+            assert_eq!(of(&probe, "middlewares").as_ref(), Some(name));
+            let looks = "(Host(`secret-study.example.org`)) && Path(`/signin`) && Method(`HEAD`)";
+            assert_eq!(of(&probe, "rule").as_deref(), Some(looks));
+        }
+        // A path that can't stand in a rule opens nothing.
+        let route = route.probed_at("/a`b", 200);
+        let plan = plan(&TraefikConfig::new(PlatformId::new()), &route);
+        let rules: Vec<_> = plan.annotations.keys().filter(|key| key.ends_with(".rule")).collect();
+        assert_eq!(rules.len(), 1, "{rules:?}");
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub use report::TraefikReport;
 /// `X-Fresco-Instance: <tenant>.<generation>` on every answer that comes through the route. It
 /// replaces what an app sends under that name, so that an app can speak neither for another tenant
 /// nor for another container of its own.
+///
+/// **Gates** are Traefik's `forwardAuth`. A route with one has a second router that leads past it,
+/// for `HEAD` at the probe's path alone. The labels stay as long as the container: once a gate lets
+/// everybody pass it goes on being asked, until a container is made without it.
 #[derive(Clone, Debug)]
 pub struct TraefikLabels {
     config: TraefikConfig,

@@ -12,7 +12,13 @@ pub(super) async fn probe(config: &TraefikConfig, route: &Route) -> Result<Route
         return Err(Error::new(ErrorKind::Invalid, "a route needs at least one host name")
             .with("tenant", route.tenant));
     };
-    match http::head(config.proxy, host.as_str(), &route.probe_path, config.timeout).await {
+    let (to, host, path) = (config.proxy, host.as_str(), &route.probe_path);
+    let answer = match &route.gate {
+        None => http::head(to, host, path, config.timeout).await,
+        // Nothing else passes the gate.
+        Some(_) => http::look(to, host, path, config.timeout).await,
+    };
+    match answer {
         Ok(answer) => Ok(judge(route, &answer)),
         // The proxy is there; whom it waits for is the app.
         Err(fault @ Fault::Silent(..)) => Ok(RouteState::Pending(fault.to_string())),

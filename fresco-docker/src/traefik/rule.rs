@@ -8,6 +8,14 @@ pub(super) fn hosts(hosts: &[Hostname]) -> String {
     matchers.join(" || ")
 }
 
+/// The rule for a look at this path of these hosts, which shows nothing: `HEAD`, and nothing else.
+/// `None` for a path that can't stand in a rule, because it could end the quotes.
+pub(super) fn looks(hosts_: &[Hostname], path: &str) -> Option<String> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let safe = path.starts_with('/') && !path.contains('`');
+    safe.then(|| format!("({}) && Path(`{path}`) && Method(`HEAD`)", hosts(hosts_)))
+}
+
 /// The host names of a rule; those that are no host names are left out.
 pub(super) fn parse(rule: &str) -> Vec<Hostname> {
     let matchers = rule.split("Host(`").skip(1);
@@ -25,6 +33,19 @@ mod tests {
         let rule = hosts(&names);
         assert_eq!(rule, "Host(`a.example.org`) || Host(`b.example.org`)");
         assert_eq!(parse(&rule), names);
+    }
+
+    #[test]
+    fn a_look_is_at_one_path_of_the_same_hosts() {
+        let names: Vec<Hostname> =
+            ["a.example.org", "b.example.org"].map(|name| name.parse().unwrap()).into();
+        let rule = looks(&names, "/signin?x=1").unwrap();
+        assert_eq!(
+            rule,
+            "(Host(`a.example.org`) || Host(`b.example.org`)) && Path(`/signin`) && Method(`HEAD`)"
+        );
+        assert_eq!(parse(&rule), names);
+        assert_eq!(looks(&names, "/a`) || PathPrefix(`/"), None);
     }
 
     #[test]

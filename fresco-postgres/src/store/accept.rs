@@ -8,10 +8,11 @@ use fresco_core::{
     Target, Tenant, TenantId, TenantSpec, TenantState, TenantStatus,
 };
 
+use super::environment::Keys;
 use super::query::left_out;
 use super::quota;
 use super::record::apply;
-use super::rows::{self, TENANT, name, now, to_json};
+use super::rows::{self, OPERATION, TENANT, name, now, operation_to_json, spec_to_json, to_json};
 use crate::errors::{Mapped, from_driver, violates};
 use crate::server::take;
 
@@ -29,6 +30,7 @@ pub(super) struct Full {
 /// request came holds for it, too. So a crowd before a full platform is answered at once.
 pub(super) async fn create(
     pool: &Pool,
+    keys: Keys<'_>,
     id: TenantId,
     spec: &TenantSpec,
     new: &NewOperation,
@@ -39,13 +41,13 @@ pub(super) async fn create(
     if let Some(known) = full.as_ref().filter(|known| known.seen >= asked && new.needs_room())
         && let Err(refusal) = new.capacity.admit(id, spec, &known.tenants)
     {
-        return first(&client, id).await?.ok_or(refusal);
+        return first(&client, keys, id).await?.ok_or(refusal);
     }
     let transaction = client.transaction().await.mapped()?;
-    if needs_turn(new) && first(&transaction, id).await?.is_none() {
+    if needs_turn(new) && first(&transaction, keys, id).await?.is_none() {
         queue(&transaction).await?;
         if new.needs_room() {
-            let (seen, tenants) = (Instant::now(), occupants(&transaction).await?);
+            let (seen, tenants) = (Instant::now(), occupants(&transaction, keys).await?);
             if let Err(refusal) = new.capacity.admit(id, spec, &tenants) {
                 *full = Some(Full { seen, tenants });
                 return Err(refusal);
@@ -71,7 +73,7 @@ pub(super) async fn create(
                 &spec.subdomain.as_str(),
                 &state.status.as_str(),
                 &Generation::default().next().number(),
-                &to_json(spec)?,
+                &spec_to_json(spec, id, keys)?,
                 &to_json(&state)?,
                 &now,
             ],
@@ -82,7 +84,7 @@ pub(super) async fn create(
         Err(error) if violates(&error, "tenants_subdomain") => {
             transaction.rollback().await.mapped()?;
             let transaction = client.transaction().await.mapped()?;
-            return first(&transaction, id).await?.ok_or_else(|| {
+            return first(&transaction, keys, id).await?.ok_or_else(|| {
                 Error::new(ErrorKind::Conflict, "this subdomain is taken")
                     .with("subdomain", &spec.subdomain)
             });
@@ -90,16 +92,16 @@ pub(super) async fn create(
         other => other.map_err(from_driver)?,
     };
     let Some(row) = inserted else {
-        return first(&transaction, id).await?.ok_or_else(|| {
+        return first(&transaction, keys, id).await?.ok_or_else(|| {
             Error::new(ErrorKind::Internal, "a tenant is there without its first operation")
                 .with("tenant", id)
         });
     };
-    let tenant = rows::tenant(&row)?;
+    let tenant = rows::tenant(&row, keys)?;
     // Only now: whoever destroyed the last one of this name has written so, or the row was refused.
-    quota::subdomain(&transaction, spec, new).await?;
+    quota::subdomain(&transaction, keys, spec, new).await?;
     let operation = Operation::accept(id, new.clone(), None, now);
-    insert(&transaction, &operation).await?;
+    insert(&transaction, keys, &operation).await?;
     transaction.commit().await.mapped()?;
     Ok((tenant, operation))
 }
@@ -120,12 +122,12 @@ async fn queue(transaction: &Transaction<'_>) -> Result<()> {
 }
 
 /// Who takes room.
-async fn occupants(transaction: &Transaction<'_>) -> Result<Vec<Tenant>> {
+async fn occupants(transaction: &Transaction<'_>, keys: Keys<'_>) -> Result<Vec<Tenant>> {
     let sql = format!("SELECT {TENANT} FROM fresco.tenants t WHERE t.status <> 'destroyed'");
     let rows = transaction.query(&sql, &[]).await.mapped()?;
     let mut tenants = Vec::with_capacity(rows.len());
     for row in &rows {
-        match rows::tenant(row) {
+        match rows::tenant(row, keys) {
             Ok(tenant) => tenants.push(tenant),
             Err(error) => left_out(&error),
         }
@@ -134,20 +136,25 @@ async fn occupants(transaction: &Transaction<'_>) -> Result<Vec<Tenant>> {
 }
 
 /// The tenant and its first operation, if it is there.
-async fn first(client: &impl GenericClient, id: TenantId) -> Result<Option<(Tenant, Operation)>> {
+async fn first(
+    client: &impl GenericClient,
+    keys: Keys<'_>,
+    id: TenantId,
+) -> Result<Option<(Tenant, Operation)>> {
     let sql = format!(
-        "SELECT {TENANT}, o.data FROM fresco.tenants t
+        "SELECT {TENANT}, o.data, o.tenant FROM fresco.tenants t
          JOIN fresco.operations o ON o.tenant = t.id
          WHERE t.id = $1 ORDER BY o.created_at, o.id LIMIT 1"
     );
     match client.query_opt(&sql, &[&id.as_uuid()]).await.mapped()? {
-        Some(row) => Ok(Some((rows::tenant(&row)?, rows::operation(&row, 5)?))),
+        Some(row) => Ok(Some((rows::tenant(&row, keys)?, rows::operation(&row, 5, keys)?))),
         None => Ok(None),
     }
 }
 
 pub(super) async fn request(
     pool: &Pool,
+    keys: Keys<'_>,
     id: TenantId,
     seen: Generation,
     new: &NewOperation,
@@ -157,21 +164,21 @@ pub(super) async fn request(
     // Everybody who writes a tenant or its operations holds this lock first.
     let sql = format!("SELECT {TENANT} FROM fresco.tenants t WHERE t.id = $1 FOR NO KEY UPDATE");
     let row = transaction.query_opt(&sql, &[&id.as_uuid()]).await.mapped()?;
-    if let Some(known) = repeated(&transaction, id, new).await? {
+    if let Some(known) = repeated(&transaction, keys, id, new).await? {
         return Ok(known);
     }
-    let tenant = row.as_ref().map(rows::tenant).transpose()?;
+    let tenant = row.as_ref().map(|row| rows::tenant(row, keys)).transpose()?;
     let alive = tenant.filter(|tenant| tenant.state.status != TenantStatus::Destroyed);
     let Some(mut tenant) = alive else {
         return Err(Error::new(ErrorKind::NotFound, "there is no such tenant").with("tenant", id));
     };
     let now = now(&transaction).await?;
-    if let Some(mut unfinished) = unfinished(&transaction, id).await? {
+    if let Some(mut unfinished) = unfinished(&transaction, keys, id).await? {
         match (new.action, unfinished.action) {
             (Action::Destroy, Action::Destroy) => return Ok(unfinished),
             (Action::Destroy, _) => {
                 let cancelled = Change::Failed(Failure::cancelled());
-                apply(&transaction, &mut unfinished, &cancelled, now).await?;
+                apply(&transaction, keys, &mut unfinished, &cancelled, now).await?;
             }
             _ => {
                 return Err(Error::new(
@@ -193,7 +200,7 @@ pub(super) async fn request(
         queue(&transaction).await?;
     }
     if new.needs_room() {
-        let tenants = occupants(&transaction).await?;
+        let tenants = occupants(&transaction, keys).await?;
         new.capacity.admit(id, &new.target.spec, &tenants)?;
     }
     if new.needs_quota() {
@@ -211,21 +218,22 @@ pub(super) async fn request(
         .await
         .mapped()?;
     let operation = Operation::accept(id, new.clone(), previous, now);
-    insert(&transaction, &operation).await?;
+    insert(&transaction, keys, &operation).await?;
     transaction.commit().await.mapped()?;
     Ok(operation)
 }
 
 async fn repeated(
     transaction: &Transaction<'_>,
+    keys: Keys<'_>,
     tenant: TenantId,
     new: &NewOperation,
 ) -> Result<Option<Operation>> {
-    let sql = "SELECT data FROM fresco.operations WHERE id = $1";
-    let Some(row) = transaction.query_opt(sql, &[&new.id.as_uuid()]).await.mapped()? else {
+    let sql = format!("SELECT {OPERATION} FROM fresco.operations WHERE id = $1");
+    let Some(row) = transaction.query_opt(&sql, &[&new.id.as_uuid()]).await.mapped()? else {
         return Ok(None);
     };
-    let known = rows::operation(&row, 0)?;
+    let known = rows::operation(&row, 0, keys)?;
     if known.tenant != tenant {
         return Err(Error::new(ErrorKind::Conflict, "this id is that of another operation")
             .with("operation", new.id));
@@ -233,19 +241,24 @@ async fn repeated(
     Ok(Some(known))
 }
 
-async fn unfinished(transaction: &Transaction<'_>, id: TenantId) -> Result<Option<Operation>> {
-    let row = transaction
-        .query_opt(
-            "SELECT data FROM fresco.operations
-             WHERE tenant = $1 AND status NOT IN ('success', 'failed') FOR NO KEY UPDATE",
-            &[&id.as_uuid()],
-        )
-        .await
-        .mapped()?;
-    row.map(|row| rows::operation(&row, 0)).transpose()
+async fn unfinished(
+    transaction: &Transaction<'_>,
+    keys: Keys<'_>,
+    id: TenantId,
+) -> Result<Option<Operation>> {
+    let sql = format!(
+        "SELECT {OPERATION} FROM fresco.operations
+         WHERE tenant = $1 AND status NOT IN ('success', 'failed') FOR NO KEY UPDATE"
+    );
+    let row = transaction.query_opt(&sql, &[&id.as_uuid()]).await.mapped()?;
+    row.map(|row| rows::operation(&row, 0, keys)).transpose()
 }
 
-async fn insert(transaction: &Transaction<'_>, operation: &Operation) -> Result<()> {
+async fn insert(
+    transaction: &Transaction<'_>,
+    keys: Keys<'_>,
+    operation: &Operation,
+) -> Result<()> {
     let stage = Stage::first(operation.action);
     let inserted = transaction
         .execute(
@@ -255,7 +268,7 @@ async fn insert(transaction: &Transaction<'_>, operation: &Operation) -> Result<
                 &operation.id.as_uuid(),
                 &operation.tenant.as_uuid(),
                 &name(operation.status)?,
-                &to_json(operation)?,
+                &operation_to_json(operation, keys)?,
                 &to_json(&stage)?,
                 &operation.created_at,
             ],

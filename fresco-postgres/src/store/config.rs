@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::keys::EnvironmentKeys;
+
 /// Where the store is, and the limits of its use.
 #[derive(Clone, Debug)]
 pub struct PostgresStoreConfig {
@@ -12,6 +14,7 @@ pub struct PostgresStoreConfig {
     pub(super) timeout: Duration,
     pub(super) migrate: bool,
     pub(super) migration_timeout: Duration,
+    pub(super) keys: Option<EnvironmentKeys>,
 }
 
 impl PostgresStoreConfig {
@@ -25,7 +28,19 @@ impl PostgresStoreConfig {
             timeout: Duration::from_secs(10),
             migrate: true,
             migration_timeout: Duration::from_secs(300),
+            keys: None,
         }
+    }
+
+    /// The keys under which the values of owners' variables
+    /// ([`TenantSpec::environment`](fresco_core::TenantSpec::environment)) are kept.
+    ///
+    /// Without keys the store keeps no such value in clear: tenants with variables are refused as
+    /// `Unsupported`. Tenants without variables need no keys.
+    #[must_use]
+    pub fn keys(mut self, keys: EnvironmentKeys) -> Self {
+        self.keys = Some(keys);
+        self
     }
 
     /// How many connections are used at most, at least 1. Default: 8. One more is used while

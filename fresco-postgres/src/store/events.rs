@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{GenericClient, Pool};
-use fresco_core::{Event, OperationId, PullProgress, Result};
+use fresco_core::{Event, OperationId, PullProgress, Result, TenantId};
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, unfold};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use super::environment::{OF_OPERATION, Sealer};
+use super::keys::EnvironmentKeys;
 use super::listener::Listener;
 use super::query::unknown;
 use super::rows::from_json;
@@ -66,6 +68,7 @@ async fn send(client: &impl GenericClient, hint: &Hint) -> Result<()> {
 
 pub(super) async fn events(
     pool: Pool,
+    keys: Option<EnvironmentKeys>,
     listener: &Listener,
     timeout: Duration,
     operation: OperationId,
@@ -76,6 +79,7 @@ pub(super) async fn events(
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let mut watch = Watch {
         pool,
+        keys,
         hints: Some(hints),
         timeout,
         operation,
@@ -96,6 +100,7 @@ pub(super) async fn events(
 /// One stream.
 struct Watch {
     pool: Pool,
+    keys: Option<EnvironmentKeys>,
     hints: Option<broadcast::Receiver<Arc<Hint>>>,
     timeout: Duration,
     operation: OperationId,
@@ -159,7 +164,8 @@ impl Watch {
             .query(
                 "SELECT o.status IN ('success', 'failed'), e.seq,
                     e.data || jsonb_build_object('target', o.data -> 'target',
-                                                 'previous', o.data -> 'previous')
+                                                 'previous', o.data -> 'previous'),
+                    o.tenant
                  FROM fresco.operations o
                  LEFT JOIN fresco.events e ON e.operation = o.id AND e.seq > $2
                  WHERE o.id = $1 ORDER BY e.seq LIMIT $3",
@@ -178,7 +184,9 @@ impl Watch {
                 self.over = row.try_get(0).mapped()?;
                 continue;
             };
-            let data: Value = row.try_get(2).mapped()?;
+            let mut data: Value = row.try_get(2).mapped()?;
+            let tenant = TenantId::from_uuid(row.try_get(3).mapped()?);
+            Sealer::new(self.keys.as_ref(), tenant).open(&mut data, OF_OPERATION)?;
             let operation = from_json(data, "events.data")?;
             let event = Event::stored(u64::try_from(seq).unwrap_or_default(), operation);
             self.over = matches!(event, Event::Done { .. });

@@ -8,7 +8,8 @@ use fresco_core::{Error, ErrorKind, Lease, LeaseTerms, OperationId, Result, Tena
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::rows::{self, GENERATION, TENANT, from_json, seconds};
+use super::environment::Keys;
+use super::rows::{self, GENERATION, OPERATION, TENANT, from_json, seconds};
 use crate::errors::Mapped;
 use crate::server::take;
 
@@ -18,12 +19,13 @@ const REST: f64 = 60.0;
 /// One that can't be read, such as one of a newer version, keeps nobody from the others.
 pub(super) async fn lease(
     pool: &Pool,
+    keys: Keys<'_>,
     worker: WorkerId,
     terms: &LeaseTerms,
 ) -> Result<Option<Lease>> {
     let mut client = take(pool).await?;
     loop {
-        if let ControlFlow::Break(lease) = next(&mut client, worker, terms).await? {
+        if let ControlFlow::Break(lease) = next(&mut client, keys, worker, terms).await? {
             return Ok(lease);
         }
     }
@@ -32,6 +34,7 @@ pub(super) async fn lease(
 /// A lease of what is next, if there is something. `Continue`: it can't be read, and was put off.
 async fn next(
     client: &mut deadpool_postgres::Client,
+    keys: Keys<'_>,
     worker: WorkerId,
     terms: &LeaseTerms,
 ) -> Result<ControlFlow<Option<Lease>>> {
@@ -57,7 +60,7 @@ async fn next(
 
     let attempt = transaction.transaction().await.mapped()?;
     let (of_tenant, of_operation) = claim(&attempt, worker, terms, tenant, operation).await?;
-    let next = match leased(worker, &of_tenant, &of_operation) {
+    let next = match leased(keys, worker, &of_tenant, &of_operation) {
         Ok(lease) => {
             attempt.commit().await.mapped()?;
             ControlFlow::Break(Some(lease))
@@ -95,17 +98,20 @@ async fn claim(
     let of_tenant = transaction.query_one(&sql, &[&tenant.as_uuid()]).await.mapped()?;
     // A worker that is still named died: it neither finished nor handed the lease back. The time
     // until somebody noticed does not count against the operation.
+    let sql = format!(
+        "UPDATE fresco.operations SET
+            deaths = deaths + (worker IS NOT NULL)::integer,
+            deadline = CASE WHEN worker IS NOT NULL OR deadline IS NULL
+                       THEN clock_timestamp() + make_interval(secs => $5) ELSE deadline END,
+            worker = $2, generation = $3, not_before = NULL,
+            lease_until = clock_timestamp() + make_interval(secs => $4)
+         WHERE id = $1
+         RETURNING {OPERATION}, stage, deaths,
+            extract(epoch FROM deadline - clock_timestamp())::double precision"
+    );
     let of_operation = transaction
         .query_one(
-            "UPDATE fresco.operations SET
-                deaths = deaths + (worker IS NOT NULL)::integer,
-                deadline = CASE WHEN worker IS NOT NULL OR deadline IS NULL
-                           THEN clock_timestamp() + make_interval(secs => $5) ELSE deadline END,
-                worker = $2, generation = $3, not_before = NULL,
-                lease_until = clock_timestamp() + make_interval(secs => $4)
-             WHERE id = $1
-             RETURNING data, stage, deaths,
-                extract(epoch FROM deadline - clock_timestamp())::double precision",
+            &sql,
             &[
                 &operation.as_uuid(),
                 &worker.as_uuid(),
@@ -120,14 +126,14 @@ async fn claim(
 }
 
 /// The lease that these rows tell of.
-fn leased(worker: WorkerId, of_tenant: &Row, of_operation: &Row) -> Result<Lease> {
+fn leased(keys: Keys<'_>, worker: WorkerId, of_tenant: &Row, of_operation: &Row) -> Result<Lease> {
     Ok(Lease::new(
         worker,
-        rows::tenant(of_tenant)?,
-        rows::operation(of_operation, 0)?,
-        from_json(of_operation.try_get(1).mapped()?, "operations.stage")?,
-        u32::try_from(of_operation.try_get::<_, i32>(2).mapped()?).unwrap_or(0),
-        Duration::from_secs_f64(of_operation.try_get::<_, f64>(3).mapped()?.max(0.0)),
+        rows::tenant(of_tenant, keys)?,
+        rows::operation(of_operation, 0, keys)?,
+        from_json(of_operation.try_get(2).mapped()?, "operations.stage")?,
+        u32::try_from(of_operation.try_get::<_, i32>(3).mapped()?).unwrap_or(0),
+        Duration::from_secs_f64(of_operation.try_get::<_, f64>(4).mapped()?.max(0.0)),
     ))
 }
 

@@ -2,12 +2,15 @@
 
 mod accept;
 mod config;
+mod environment;
 mod events;
+mod keys;
 mod lease;
 mod listener;
 mod query;
 mod quota;
 mod record;
+mod reseal;
 mod rows;
 
 use std::fmt;
@@ -24,6 +27,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use config::PostgresStoreConfig;
+pub use keys::EnvironmentKeys;
+pub use reseal::Resealed;
 
 use crate::errors::{Mapped, within};
 use crate::migrations;
@@ -45,6 +50,7 @@ pub struct PostgresStore {
     pool: Pool,
     listener: Listener,
     timeout: Duration,
+    keys: Option<EnvironmentKeys>,
     /// Whose turn it is to look for room, and what the last one saw who found none.
     room: Mutex<Option<accept::Full>>,
 }
@@ -62,7 +68,8 @@ impl PostgresStore {
     /// - `Invalid`: the URL is none.
     /// - `Unavailable`: PostgreSQL does not answer.
     /// - `Denied`: it refuses the login, or the role may not make a schema in the database.
-    /// - `Internal`: the tables were made by a newer version.
+    /// - `Internal`: the tables were made by a newer version, or hold variables of owners that are
+    ///   sealed under a key that is not among the given ones. Its words name a tenant and a variable.
     pub async fn connect(config: PostgresStoreConfig) -> Result<Self> {
         if config.migrate {
             Self::migrate(&config).await?;
@@ -76,10 +83,27 @@ impl PostgresStore {
         let server = Server::parse(&config.url, "fresco-store", limits)?;
         let pool = server.pool(config.connections)?;
         let listener = Listener::new(server.clone());
-        let store =
-            Self { server, pool, listener, timeout: config.timeout, room: Mutex::default() };
+        let PostgresStoreConfig { timeout, keys, .. } = config;
+        let store = Self { server, pool, listener, timeout, keys, room: Mutex::default() };
         store.platform().await?;
+        let keys = store.keys.as_ref();
+        within(timeout, "store.connect", reseal::check(&store.pool, keys)).await?;
         Ok(store)
+    }
+
+    /// Seals anew the values of all owners' variables that are not sealed under the current key:
+    /// those under an old one, and those that were written before values were sealed. Afterwards
+    /// nothing needs the old keys any more, if nothing is [left](Resealed::left).
+    ///
+    /// It goes tenant by tenant, each in one transaction that changes nothing else. So it may be
+    /// killed at any time and be run again, beside any number of programs that use the store.
+    ///
+    /// # Errors
+    /// - `Unsupported`: the store was given no keys.
+    /// - `Internal`: a value can't be opened. What came before stays sealed anew.
+    /// - The database's own.
+    pub async fn reseal(&self) -> Result<Resealed> {
+        reseal::reseal(&self.pool, self.keys.as_ref(), self.timeout).await
     }
 
     /// Brings the tables up to date, and does nothing else. Programs that do so at the same time
@@ -118,10 +142,14 @@ impl Store for PostgresStore {
         spec: &TenantSpec,
         operation: &NewOperation,
     ) -> Result<(Tenant, Operation)> {
-        let asked = Instant::now();
+        let (asked, keys) = (Instant::now(), self.keys.as_ref());
         let (mut turn, mut nothing) = (self.turn(operation).await, None);
         let full = turn.as_deref_mut().unwrap_or(&mut nothing);
-        call!(self, "create", accept::create(&self.pool, tenant, spec, operation, asked, full))
+        call!(
+            self,
+            "create",
+            accept::create(&self.pool, keys, tenant, spec, operation, asked, full)
+        )
     }
 
     async fn request(
@@ -131,11 +159,15 @@ impl Store for PostgresStore {
         operation: &NewOperation,
     ) -> Result<Operation> {
         let _turn = self.turn(operation).await;
-        call!(self, "request", accept::request(&self.pool, tenant, seen, operation))
+        call!(
+            self,
+            "request",
+            accept::request(&self.pool, self.keys.as_ref(), tenant, seen, operation)
+        )
     }
 
     async fn lease(&self, worker: WorkerId, terms: &LeaseTerms) -> Result<Option<Lease>> {
-        call!(self, "lease", lease::lease(&self.pool, worker, terms))
+        call!(self, "lease", lease::lease(&self.pool, self.keys.as_ref(), worker, terms))
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<()> {
@@ -143,7 +175,7 @@ impl Store for PostgresStore {
     }
 
     async fn record(&self, lease: &Lease, entry: &Entry) -> Result<Operation> {
-        call!(self, "record", record::record(&self.pool, lease, entry))
+        call!(self, "record", record::record(&self.pool, self.keys.as_ref(), lease, entry))
     }
 
     async fn release(&self, lease: &Lease, retry_after: Duration) -> Result<()> {
@@ -151,15 +183,15 @@ impl Store for PostgresStore {
     }
 
     async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage> {
-        call!(self, "tenants", query::tenants(&self.pool, query))
+        call!(self, "tenants", query::tenants(&self.pool, self.keys.as_ref(), query))
     }
 
     async fn operation(&self, id: OperationId) -> Result<Operation> {
-        call!(self, "operation", query::operation(&self.pool, id))
+        call!(self, "operation", query::operation(&self.pool, self.keys.as_ref(), id))
     }
 
     async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
-        call!(self, "operations", query::operations(&self.pool, tenant, limit))
+        call!(self, "operations", query::operations(&self.pool, self.keys.as_ref(), tenant, limit))
     }
 
     async fn events(
@@ -168,8 +200,8 @@ impl Store for PostgresStore {
         after: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
         // It waits for the listener, and must read the store in the time that is left.
-        let (pool, timeout) = (self.pool.clone(), self.timeout);
-        let work = events::events(pool, &self.listener, timeout, operation, after);
+        let (pool, keys, timeout) = (self.pool.clone(), self.keys.clone(), self.timeout);
+        let work = events::events(pool, keys, &self.listener, timeout, operation, after);
         within(self.timeout * 2, "store.events", work).await
     }
 

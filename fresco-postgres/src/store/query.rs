@@ -7,7 +7,8 @@ use fresco_core::{
 };
 use uuid::Uuid;
 
-use super::rows::{self, TENANT};
+use super::environment::Keys;
+use super::rows::{self, OPERATION, TENANT};
 use crate::errors::Mapped;
 use crate::server::take;
 
@@ -35,7 +36,11 @@ fn missing_tables(error: tokio_postgres::Error) -> Error {
     crate::errors::from_driver(error)
 }
 
-pub(super) async fn tenants(pool: &Pool, query: &TenantQuery) -> Result<TenantPage> {
+pub(super) async fn tenants(
+    pool: &Pool,
+    keys: Keys<'_>,
+    query: &TenantQuery,
+) -> Result<TenantPage> {
     // The same conditions as `TenantQuery::matches`. The count comes with every row, and with a
     // row of nothing when the page is empty.
     let sql = format!(
@@ -87,7 +92,11 @@ pub(super) async fn tenants(pool: &Pool, query: &TenantQuery) -> Result<TenantPa
     for row in &rows {
         let Some(id) = row.try_get::<_, Option<Uuid>>(0).mapped()? else { continue };
         let id = TenantId::from_uuid(id);
-        match rows::tenant(row).map_err(|error| error.with("tenant", id)) {
+        let named = |error: Error| match error.context("tenant") {
+            Some(_) => error,
+            None => error.with("tenant", id),
+        };
+        match rows::tenant(row, keys).map_err(named) {
             Ok(tenant) => page.tenants.push(tenant),
             Err(error) if for_one => return Err(error),
             Err(error) => left_out(&error),
@@ -96,29 +105,32 @@ pub(super) async fn tenants(pool: &Pool, query: &TenantQuery) -> Result<TenantPa
     Ok(page)
 }
 
-pub(super) async fn operation(pool: &Pool, id: OperationId) -> Result<Operation> {
+pub(super) async fn operation(pool: &Pool, keys: Keys<'_>, id: OperationId) -> Result<Operation> {
     let client = take(pool).await?;
-    let sql = "SELECT data FROM fresco.operations WHERE id = $1";
-    match client.query_opt(sql, &[&id.as_uuid()]).await.mapped()? {
-        Some(row) => rows::operation(&row, 0).map_err(|error| error.with("operation", id)),
+    let sql = format!("SELECT {OPERATION} FROM fresco.operations WHERE id = $1");
+    match client.query_opt(&sql, &[&id.as_uuid()]).await.mapped()? {
+        Some(row) => rows::operation(&row, 0, keys).map_err(|error| error.with("operation", id)),
         None => Err(unknown(id)),
     }
 }
 
 pub(super) async fn operations(
     pool: &Pool,
+    keys: Keys<'_>,
     tenant: TenantId,
     limit: u32,
 ) -> Result<Vec<Operation>> {
     let client = take(pool).await?;
-    let sql = "SELECT data, id, status IN ('success', 'failed') FROM fresco.operations
-               WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT $2";
-    let rows = client.query(sql, &[&tenant.as_uuid(), &i64::from(limit)]).await.mapped()?;
+    let sql = format!(
+        "SELECT {OPERATION}, id, status IN ('success', 'failed') FROM fresco.operations
+         WHERE tenant = $1 ORDER BY created_at DESC, id DESC LIMIT $2"
+    );
+    let rows = client.query(&sql, &[&tenant.as_uuid(), &i64::from(limit)]).await.mapped()?;
     let mut operations = Vec::with_capacity(rows.len());
     for row in &rows {
-        let id = OperationId::from_uuid(row.try_get(1).mapped()?);
-        let finished: bool = row.try_get(2).mapped()?;
-        match rows::operation(row, 0).map_err(|error| error.with("operation", id)) {
+        let id = OperationId::from_uuid(row.try_get(2).mapped()?);
+        let finished: bool = row.try_get(3).mapped()?;
+        match rows::operation(row, 0, keys).map_err(|error| error.with("operation", id)) {
             Ok(operation) => operations.push(operation),
             // Without it, it would look as if nobody worked on this tenant.
             Err(error) if !finished => return Err(error.with("tenant", tenant)),

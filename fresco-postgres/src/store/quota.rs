@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use fresco_core::{Action, NewOperation, OwnerId, Quota, Result, TenantSpec, TenantStatus};
 
+use super::environment::Keys;
 use super::rows::{self, TENANT, name, now, seconds};
 use crate::errors::Mapped;
 
@@ -46,6 +47,7 @@ pub(super) async fn creations(
 /// not committed yet: so whatever becomes a tombstone of this name has become one.
 pub(super) async fn subdomain(
     transaction: &Transaction<'_>,
+    keys: Keys<'_>,
     spec: &TenantSpec,
     new: &NewOperation,
 ) -> Result<()> {
@@ -59,7 +61,7 @@ pub(super) async fn subdomain(
     );
     let gone = TenantStatus::Destroyed.as_str();
     let found = transaction.query_opt(&sql, &[&spec.subdomain.as_str(), &gone]).await.mapped()?;
-    let last = found.as_ref().map(rows::tenant).transpose()?;
+    let last = found.as_ref().map(|row| rows::tenant(row, keys)).transpose()?;
     let now = now(transaction).await?;
     new.quota.admit_subdomain(&spec.owner, &spec.subdomain, last.as_ref(), now)
 }

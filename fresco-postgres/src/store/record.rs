@@ -5,13 +5,19 @@ use deadpool_postgres::{Pool, Transaction};
 use fresco_core::{Change, Entry, Lease, Operation, Result};
 use uuid::Uuid;
 
+use super::environment::Keys;
 use super::events::hint;
 use super::lease::lost;
-use super::rows::{self, name, to_json};
+use super::rows::{self, OPERATION, name, operation_to_json, spec_to_json, to_json};
 use crate::errors::Mapped;
 use crate::server::take;
 
-pub(super) async fn record(pool: &Pool, lease: &Lease, entry: &Entry) -> Result<Operation> {
+pub(super) async fn record(
+    pool: &Pool,
+    keys: Keys<'_>,
+    lease: &Lease,
+    entry: &Entry,
+) -> Result<Operation> {
     let mut client = take(pool).await?;
     let transaction = client.transaction().await.mapped()?;
     // The fence. From here to the end nobody else can raise the generation.
@@ -29,23 +35,24 @@ pub(super) async fn record(pool: &Pool, lease: &Lease, entry: &Entry) -> Result<
         return Err(lost(lease));
     }
     // The generation stays when a lease is handed back or its operation ends; the holder does not.
+    let sql = format!(
+        "SELECT {OPERATION}, clock_timestamp() FROM fresco.operations
+         WHERE id = $1 AND worker = $2 AND generation = $3 FOR NO KEY UPDATE"
+    );
     let row = transaction
-        .query_opt(
-            "SELECT data, clock_timestamp() FROM fresco.operations
-             WHERE id = $1 AND worker = $2 AND generation = $3 FOR NO KEY UPDATE",
-            &[&lease.operation.id.as_uuid(), &lease.worker.as_uuid(), &generation],
-        )
+        .query_opt(&sql, &[&lease.operation.id.as_uuid(), &lease.worker.as_uuid(), &generation])
         .await
         .mapped()?
         .ok_or_else(|| lost(lease))?;
-    let mut operation = rows::operation(&row, 0)?;
-    let now = row.try_get(1).mapped()?;
+    let mut operation = rows::operation(&row, 0, keys)?;
+    let now = row.try_get(2).mapped()?;
     let mut state = entry.tenant.clone();
     state.note_destroyed(now);
 
     let (spec, owner, subdomain) = match &entry.spec {
         Some(spec) => {
-            (Some(to_json(spec)?), Some(spec.owner.as_str()), Some(spec.subdomain.as_str()))
+            let json = spec_to_json(spec, lease.tenant.id, keys)?;
+            (Some(json), Some(spec.owner.as_str()), Some(spec.subdomain.as_str()))
         }
         None => (None, None, None),
     };
@@ -73,7 +80,7 @@ pub(super) async fn record(pool: &Pool, lease: &Lease, entry: &Entry) -> Result<
         .await
         .mapped()?;
     if let Some(change) = &entry.change {
-        apply(&transaction, &mut operation, change, now).await?;
+        apply(&transaction, keys, &mut operation, change, now).await?;
     }
     transaction.commit().await.mapped()?;
     Ok(operation)
@@ -83,13 +90,14 @@ pub(super) async fn record(pool: &Pool, lease: &Lease, entry: &Entry) -> Result<
 /// operation ends its lease. The caller holds the lock on the tenant's row.
 pub(super) async fn apply(
     transaction: &Transaction<'_>,
+    keys: Keys<'_>,
     operation: &mut Operation,
     change: &Change,
     now: DateTime<Utc>,
 ) -> Result<()> {
     operation.apply(change, now);
     let id: Uuid = operation.id.as_uuid();
-    let data = to_json(operation)?;
+    let data = operation_to_json(operation, keys)?;
     let seq: i64 = transaction
         .query_one(
             "UPDATE fresco.operations SET data = $2, status = $3, seq = seq + 1,

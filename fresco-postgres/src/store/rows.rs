@@ -3,34 +3,57 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use fresco_core::{Error, ErrorKind, Generation, Operation, Result, Tenant, TenantId};
+use fresco_core::{Error, ErrorKind, Generation, Operation, Result, Tenant, TenantId, TenantSpec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::environment::{Keys, OF_OPERATION, OF_SPEC, Sealer};
 use crate::errors::Mapped;
 
 /// The columns that [`tenant`] reads.
 pub(super) const TENANT: &str = "t.id, t.spec, t.state, t.generation, t.created_at";
-/// Which of them is the generation.
+/// The columns that [`operation`] reads, of operations alone.
+pub(super) const OPERATION: &str = "data, tenant";
+/// Which of [`TENANT`] is the generation.
 pub(super) const GENERATION: usize = 3;
 
 /// A tenant from a row that begins with [`TENANT`].
-pub(super) fn tenant(row: &Row) -> Result<Tenant> {
+pub(super) fn tenant(row: &Row, keys: Keys<'_>) -> Result<Tenant> {
+    let id = TenantId::from_uuid(row.try_get::<_, Uuid>(0).mapped()?);
+    let mut spec = row.try_get(1).mapped()?;
+    Sealer::new(keys, id).open(&mut spec, OF_SPEC)?;
     Ok(Tenant {
-        id: TenantId::from_uuid(row.try_get::<_, Uuid>(0).mapped()?),
-        spec: from_json(row.try_get(1).mapped()?, "tenants.spec")?,
+        id,
+        spec: from_json(spec, "tenants.spec")?,
         state: from_json(row.try_get(2).mapped()?, "tenants.state")?,
         generation: Generation::new(row.try_get(GENERATION).mapped()?),
         created_at: row.try_get(4).mapped()?,
     })
 }
 
-/// An operation from a column of a row.
-pub(super) fn operation(row: &Row, column: usize) -> Result<Operation> {
-    from_json(row.try_get(column).mapped()?, "operations.data")
+/// An operation from two columns of a row, as [`OPERATION`] names them.
+pub(super) fn operation(row: &Row, column: usize, keys: Keys<'_>) -> Result<Operation> {
+    let mut data = row.try_get(column).mapped()?;
+    let tenant = TenantId::from_uuid(row.try_get(column + 1).mapped()?);
+    Sealer::new(keys, tenant).open(&mut data, OF_OPERATION)?;
+    from_json(data, "operations.data")
+}
+
+/// A tenant's spec as a column of JSON.
+pub(super) fn spec_to_json(spec: &TenantSpec, tenant: TenantId, keys: Keys<'_>) -> Result<Value> {
+    let mut json = to_json(spec)?;
+    Sealer::new(keys, tenant).seal(&mut json, OF_SPEC)?;
+    Ok(json)
+}
+
+/// An operation as a column of JSON.
+pub(super) fn operation_to_json(operation: &Operation, keys: Keys<'_>) -> Result<Value> {
+    let mut json = to_json(operation)?;
+    Sealer::new(keys, operation.tenant).seal(&mut json, OF_OPERATION)?;
+    Ok(json)
 }
 
 /// What a column of JSON holds.
@@ -55,7 +78,7 @@ fn without_values(error: &str) -> String {
     }
 }
 
-/// What goes into a column of JSON. PostgreSQL keeps no NUL in it, but an app's log lines may
+/// What goes into a column of JSON and holds no variables of an owner. PostgreSQL keeps no NUL in it, but an app's log lines may
 /// hold one: it becomes U+FFFD.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Value> {
     let mut json = serde_json::to_value(value).map_err(|e| {

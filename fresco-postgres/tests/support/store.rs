@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fresco_core::Store;
 use fresco_core::conformance::{Fixture, StoreFixture};
-use fresco_postgres::{PostgresStore, PostgresStoreConfig};
+use fresco_postgres::{EnvironmentKeys, PostgresStore, PostgresStoreConfig};
+use secrecy::SecretString;
 
 use super::{Platform, Server};
 
@@ -25,7 +26,16 @@ impl Stores {
 }
 
 pub fn config(platform: &Platform) -> PostgresStoreConfig {
-    PostgresStoreConfig::new(platform.url())
+    PostgresStoreConfig::new(platform.url()).keys(keys('k'))
+}
+
+/// The keys of a secret of this letter.
+pub fn keys(letter: char) -> EnvironmentKeys {
+    EnvironmentKeys::new(&secret(letter)).unwrap()
+}
+
+pub fn secret(letter: char) -> SecretString {
+    letter.to_string().repeat(32).into()
 }
 
 pub async fn open(platform: &Platform) -> Arc<PostgresStore> {

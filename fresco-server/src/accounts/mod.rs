@@ -5,6 +5,7 @@
 
 mod admins;
 mod api_keys;
+mod claims;
 mod database;
 mod deployments;
 mod email;
@@ -33,6 +34,7 @@ use secrecy::SecretString;
 
 pub use admins::{Suspension, UserChange, UserPage, UserQuery};
 pub use api_keys::{ApiKey, KeyCreation, KeyHolder, NewApiKey};
+pub use claims::Claim;
 pub use deployments::{EndedDeployment, ToldDeployments};
 pub use email::Email;
 pub use letters::{LeasedLetter, Letter, LetterEnd};

@@ -25,6 +25,7 @@ pub(super) struct Keys {
     pub(super) invites: Key,
     /// Tokens and codes in letters, and what they are bound to.
     pub(super) letters: Key,
+    pub(super) claims: Key,
 }
 
 impl Keys {
@@ -38,6 +39,7 @@ impl Keys {
             bodies: key("fresco-server request bodies v1")?,
             invites: key("fresco-server invites v1")?,
             letters: key("fresco-server letters v1")?,
+            claims: key("fresco-server claims v1")?,
         })
     }
 }

@@ -6,6 +6,7 @@ mod attempts;
 mod auth;
 mod body;
 mod choice;
+mod claim;
 mod explorer;
 mod feed;
 mod header;

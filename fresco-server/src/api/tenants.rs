@@ -15,11 +15,12 @@ use crate::accounts::{User, is_refusal};
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::choice::{self, SomeLimits};
+use crate::api::claim::Claim;
 use crate::api::header::Once;
 use crate::api::page::{PageOf, Paged};
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
 use crate::api::text::Text;
-use crate::http::caller::{Caller, TenantsRead, TenantsWrite};
+use crate::http::caller::{Caller, Means, TenantsRead, TenantsWrite};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -77,13 +78,23 @@ struct TenantRef {
 }
 
 /// A tenant, and what was done with it.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct TenantDetails {
     /// The tenant.
     tenant: Tenant,
     /// Its last ten operations, newest first.
     operations: Vec<Operation>,
+    /// How to become the owner of its app, as long as nobody else may reach it.
+    claim: Option<Claim>,
+}
+
+/// What became of a tenant's gate.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+struct OpenedGate {
+    /// The tenant's id.
+    tenant_id: Uuid,
 }
 
 /// What shall change; at least one thing must be named.
@@ -250,10 +261,33 @@ impl TenantsApi {
         let tenant = owned(&self.platform, &caller.user, body.tenant_id).await?;
         let operations = orchestrator.operations(tenant.id, SHOWN_OPERATIONS).await?;
         let ends = self.platform.accounts.expiries(&caller.user).await?;
+        let claim = match caller.means {
+            Means::Session(_) => Claim::of(&self.platform, &tenant).await?,
+            // The link makes whoever follows it the app's owner, which is more than to look.
+            Means::Key(_) => None,
+        };
         Ok(Json(TenantDetails {
             tenant: Tenant::of(orchestrator, &tenant).expiring(ends.get(&tenant.id).copied()),
             operations: operations.iter().map(Operation::from).collect(),
+            claim,
         }))
+    }
+
+    /// Opens a tenant's app to everybody, once its owner has set it up.
+    ///
+    /// An app that gives itself to its first visitor is kept from everybody but who comes by the link
+    /// of `tenants.get` (`claim`). Set it up, then call this. It is also opened by itself two hours
+    /// after somebody first came in by the link. Opening what is open changes nothing. Errors: 404.
+    #[oai(path = "/api/tenants.openGate", method = "post", operation_id = "tenants_open_gate")]
+    async fn open_gate(
+        &self,
+        caller: Caller,
+        body: Body<TenantRef>,
+    ) -> Result<Json<OpenedGate>, Problem> {
+        let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
+        self.platform.accounts.open_claim(tenant.id).await?;
+        self.platform.gates.forget(tenant.id);
+        Ok(Json(OpenedGate { tenant_id: body.tenant_id }))
     }
 
     /// Starts a stopped tenant.

@@ -62,6 +62,26 @@ fn https_is_production_which_refuses_what_only_suits_development() {
 }
 
 #[test]
+fn earlier_secrets_are_separated_by_commas_unless_one_holds_some() {
+    use secrecy::ExposeSecret;
+
+    let (a, b) = ("a".repeat(32), "b".repeat(32));
+    let with_comma = format!("short,{a}");
+    for (text, expected) in [
+        (String::new(), vec![]),
+        (a.clone(), vec![&a]),
+        (format!("{a}, {b},"), vec![&a, &b]),
+        (with_comma.clone(), vec![&with_comma]),
+    ] {
+        let config = read(&[("AUTH_SECRET_OLD", &text)]).unwrap();
+        let old: Vec<_> = config.auth_secrets_old.iter().map(|old| old.expose_secret()).collect();
+        assert_eq!(old, expected);
+    }
+    let text = problem(&[("AUTH_SECRET_OLD", "hunter2")]);
+    assert!(text.contains("AUTH_SECRET_OLD") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
 fn a_port_that_is_none_is_told_once() {
     for port in ["70000", "0", "http"] {
         let text = problem(&[("PORT", port)]);

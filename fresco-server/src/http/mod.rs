@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod connections;
 pub(crate) mod credentials;
 pub(crate) mod edge;
+pub(crate) mod gate;
 pub(crate) mod guard;
 pub(crate) mod headers;
 pub(crate) mod peers;

@@ -190,6 +190,30 @@ fn sign_in(_: &Thing) -> Value {
     json!({ "email": "owner@example.org", "password": PASSWORD })
 }
 
+fn forgotten(thing: &Thing) -> Value {
+    json!({ "email": format!("{}@example.org", thing.name) })
+}
+
+fn proof(_: &Thing) -> Value {
+    json!({ "token": "0".repeat(64), "password": PASSWORD })
+}
+
+fn reset(_: &Thing) -> Value {
+    json!({ "token": "0".repeat(64), "password": "another long password" })
+}
+
+fn profile(thing: &Thing) -> Value {
+    json!({ "name": thing.name })
+}
+
+fn passwords(_: &Thing) -> Value {
+    json!({ "current": PASSWORD, "new": PASSWORD })
+}
+
+fn code(thing: &Thing) -> Value {
+    json!({ "sessionId": thing.id, "code": "00000000" })
+}
+
 fn destroy(thing: &Thing) -> Value {
     json!({ "tenantId": thing.id, "confirmation": thing.name })
 }
@@ -218,6 +242,11 @@ const ADMINS: Takes = Takes::Key("admin");
 /// The wizard begins with nothing to deploy, which it says to everybody.
 const UNDONE: Answers = ["409 wizard_incomplete"; ASKERS.len()];
 
+/// Whoever asks has no letter, and is told so.
+const NO_TOKEN: Answers = ["404 unknown_token"; ASKERS.len()];
+/// Without mail there is no code.
+const NO_CODE: Answers = ["409 no_mail"; ASKERS.len()];
+
 pub const TABLE: &[Row] = &[
     row("health", PUBLIC, Takes::Nothing, About::Nothing, 200, empty),
     row(
@@ -238,12 +267,20 @@ pub const TABLE: &[Row] = &[
     ),
     row("wizard_update_session", PUBLIC, Takes::Nothing, About::Wizard, 200, step),
     row("wizard_get_session", PUBLIC, Takes::Nothing, About::Wizard, 200, session),
+    row("wizard_verify_email", NO_CODE, Takes::Nothing, About::Wizard, 200, code),
+    row("wizard_resend_code", NO_CODE, Takes::Nothing, About::Wizard, 202, session),
     row("wizard_deploy_tenant", UNDONE, Takes::Nothing, About::Wizard, 202, session),
     row("wizard_get_deployment_status", OWNER, READ, About::Tenant, 200, tenant),
     row("auth_sign_up", PUBLIC, Takes::Nothing, About::Nothing, 200, sign_up),
     row("auth_sign_in", PUBLIC, Takes::Nothing, About::Nothing, 200, sign_in),
     row("auth_sign_out", EVERYBODY, Takes::Nothing, About::Nothing, 200, empty),
     row("auth_get_session", EVERYBODY, Takes::Nothing, About::Nothing, 200, empty),
+    row("auth_request_password_reset", PUBLIC, Takes::Nothing, About::Nothing, 202, forgotten),
+    row("auth_reset_password", NO_TOKEN, Takes::Nothing, About::Nothing, 200, reset),
+    row("auth_verify_email", NO_TOKEN, Takes::Nothing, About::Nothing, 200, proof),
+    row("auth_resend_verification", SIGNED_IN, Takes::Session, About::Nothing, 202, empty),
+    row("auth_update_profile", SIGNED_IN, Takes::Session, About::Nothing, 200, profile),
+    row("auth_change_password", SIGNED_IN, Takes::Session, About::Nothing, 200, passwords),
     row("auth_list_sessions", SIGNED_IN, Takes::Session, About::Nothing, 200, empty),
     row("auth_revoke_other_sessions", SIGNED_IN, Takes::Session, About::Nothing, 200, empty),
     row("auth_revoke_session", SIGNED_IN_OWNER, Takes::Session, About::Session, 200, session),
@@ -267,6 +304,7 @@ pub const TABLE: &[Row] = &[
     ),
     row("tenants_list", OWN, READ, About::Nothing, 200, empty),
     row("tenants_get", OWNER, READ, About::Tenant, 200, tenant),
+    row("tenants_open_gate", SIGNED_IN_OWNER, Takes::Session, About::Tenant, 200, tenant),
     row("tenants_start", OWNER, WRITE, About::Tenant, 202, tenant),
     row("tenants_stop", OWNER, WRITE, About::Tenant, 202, tenant),
     row("tenants_restart", OWNER, WRITE, About::Tenant, 202, tenant),

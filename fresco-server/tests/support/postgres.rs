@@ -97,7 +97,7 @@ impl Server {
             superuser.batch_execute(&sql).await.unwrap();
         }
         let url = self.url(&name, &name, &name);
-        Database { _server: self, url }
+        Database { server: self, url }
     }
 }
 
@@ -117,7 +117,7 @@ impl Drop for Server {
 /// A platform's own database. Keep it: with the last one of a server, the server goes.
 #[derive(Clone)]
 pub struct Database {
-    _server: Arc<Server>,
+    server: Arc<Server>,
     pub url: String,
 }
 
@@ -146,6 +146,19 @@ impl Database {
     pub async fn count(&self, rows: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM fresco_server.{rows}");
         connect(&self.url).await.query_one(&sql, &[]).await.unwrap().get(0)
+    }
+
+    /// A copy of the whole database, as `pg_dump` makes it.
+    pub async fn dump(&self) -> String {
+        let container = self.server.container.as_ref().unwrap().id();
+        let database = self.url.rsplit('/').next().unwrap();
+        let mut docker = tokio::process::Command::new("docker");
+        docker.args(["exec", "-e", &format!("PGPASSWORD={PASSWORD}"), container]);
+        docker.arg("/usr/local/pgclient/pgserver/18/bin/pg_dump");
+        let output = docker.args(["-h", "127.0.0.1", "-U", "postgres", database]).output().await;
+        let output = output.expect("docker exec");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Everything in all tables, as text.
