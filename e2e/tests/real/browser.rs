@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::service::{PROGRAM, email, name};
 
 const DOMAIN: &str = "fresco.test";
+/// A page of the platform's that may call it.
+const PAGE: &str = "/docs";
 
 /// Calls the platform from one of its own pages.
 const CALL: &str = "
@@ -49,7 +51,7 @@ async fn scene(stack: &Stack) -> Scene {
 
 impl Scene {
     async fn sign_in(&self, browser: &Browser) {
-        browser.goto(&format!("{}/health", self.platform)).await;
+        browser.goto(&format!("{}{PAGE}", self.platform)).await;
         let body = json!({"email": self.victims_email, "password": PASSWORD});
         let answer = browser.run(CALL, vec![json!("auth.signIn"), body]).await;
         assert_eq!(answer["status"], 200, "{answer}");
@@ -58,7 +60,7 @@ impl Scene {
 
     /// Who the platform takes the browser for, asked from a page of the platform's.
     async fn who(&self, browser: &Browser) -> Value {
-        browser.goto(&format!("{}/health", self.platform)).await;
+        browser.goto(&format!("{}{PAGE}", self.platform)).await;
         let answer = browser.run(CALL, vec![json!("auth.getSession"), json!({})]).await;
         answer["body"]["user"]["email"].clone()
     }
@@ -89,7 +91,7 @@ pub(crate) async fn a_tenants_page_can_do_nothing_on_the_platform(stack: &Stack)
         });
         return answer.type;";
     let sent = browser.run(blind, vec![json!(url), destroy.clone()]).await;
-    assert_eq!(sent, json!("opaque"), "it is sent, and its answer hidden");
+    assert!(sent["thrown"].is_string(), "it is sent, and nothing of the answer seen: {sent}");
     // One that it asks about first.
     let asked = blind.replace("'no-cors'", "'cors'").replace("text/plain", "application/json");
     let refused = browser.run(&asked, vec![json!(url), destroy.clone()]).await;
