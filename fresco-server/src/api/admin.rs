@@ -1,5 +1,6 @@
 //! What admins see and do: people here, the platform's work in [`platform`].
 
+pub(super) mod audit;
 pub(super) mod platform;
 
 use std::time::Duration;
