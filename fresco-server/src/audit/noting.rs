@@ -89,9 +89,10 @@ impl Asked {
         self.answered = true;
         let good = answer.status().is_success();
         let code = answer.data::<ProblemCode>().map_or("refused", |code| code.0);
-        let write = self.write(if good { AUDIT_OK } else { code });
-        match write {
-            Some(write) if write.await.is_err() && good => Err(Problem::unnoted().into()),
+        let Some(write) = self.write(if good { AUDIT_OK } else { code }) else { return Ok(answer) };
+        match write.await {
+            // What was refused has changed nothing.
+            Err(_) if good => Err(Problem::unnoted().into()),
             _ => Ok(answer),
         }
     }

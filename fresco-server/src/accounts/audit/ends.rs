@@ -61,10 +61,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn audit_untold(
-        &self,
-        tenants: &[(TenantId, Generation)],
-    ) -> Result<Vec<TenantId>> {
+    pub async fn audit_untold(&self, tenants: &[(TenantId, Generation)]) -> Result<Vec<TenantId>> {
         let ids: Vec<Uuid> = tenants.iter().map(|(id, _)| id.as_uuid()).collect();
         call("accounts.audit_untold", async {
             let client = self.database().client().await?;

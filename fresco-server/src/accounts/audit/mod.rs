@@ -145,7 +145,13 @@ impl AuditEvent {
             actor_id: None,
             means: AuditMeans::None,
             address: None,
-            about: AuditAbout { tenant: None, user: None, key: None, session: None, operation: None },
+            about: AuditAbout {
+                tenant: None,
+                user: None,
+                key: None,
+                session: None,
+                operation: None,
+            },
             account_of: None,
             number: None,
         }

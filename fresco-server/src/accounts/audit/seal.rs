@@ -133,7 +133,8 @@ async fn hold(transaction: &Transaction<'_>) -> Result<Head> {
 async fn prune(transaction: &Transaction<'_>, head: &mut Head, keep: Duration) -> Result<usize> {
     let sql = "SELECT seq, mac, at < now() - make_interval(secs => $2) FROM fresco_server.audit
                WHERE seq > $1 ORDER BY seq LIMIT $3";
-    let rows = transaction.query(sql, &[&head.pruned, &keep.as_secs_f64(), &PRUNED]).await.mapped()?;
+    let rows =
+        transaction.query(sql, &[&head.pruned, &keep.as_secs_f64(), &PRUNED]).await.mapped()?;
     let old: Vec<_> = rows.iter().take_while(|row| row.get(2)).collect();
     let Some(last) = old.last() else { return Ok(0) };
     (head.pruned, head.pruned_mac) = (last.get(0), last.get(1));

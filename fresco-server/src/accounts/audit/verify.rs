@@ -109,7 +109,10 @@ impl fmt::Display for AuditFault {
             }
             Self::Back { seq } => write!(f, "row {seq} was taken out as old, and is there again"),
             Self::OtherThanNoted { seq } => {
-                write!(f, "row {seq} is not the one that was noted: an older log was put in its place")
+                write!(
+                    f,
+                    "row {seq} is not the one that was noted: an older log was put in its place"
+                )
             }
         }
     }
@@ -260,9 +263,8 @@ impl Walk {
             return Some(AuditFault::HeadChanged);
         }
         // What was taken out as old can't be compared, but for the last of it.
-        let pruned = |noted: &AuditHead| {
-            noted.seq == head.pruned && noted.mac != hex(&head.pruned_mac)
-        };
+        let pruned =
+            |noted: &AuditHead| noted.seq == head.pruned && noted.mac != hex(&head.pruned_mac);
         noted
             .filter(|noted| noted.seq > head.sealed || pruned(noted))
             .map(|noted| AuditFault::OtherThanNoted { seq: noted.seq })
