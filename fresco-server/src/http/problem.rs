@@ -360,7 +360,11 @@ impl IntoResponse for Problem {
 
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
-        Self::from_response(problem.into_response())
+        let code = problem.code;
+        let mut error = Self::from_response(problem.into_response());
+        // An error's own data takes the place of its answer's.
+        error.set_data(code);
+        error
     }
 }
 

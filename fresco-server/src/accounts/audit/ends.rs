@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use fresco_core::{Actor, DatabaseOffence, Generation, Operation, Result, TenantId};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ impl EndedOperation {
     pub fn of(operation: &Operation) -> Option<Self> {
         use fresco_core::Action;
         let at = operation.finished_at.filter(|_| operation.status.is_finished())?;
+        // PostgreSQL keeps no more of it, and it is compared with what it keeps.
+        let at = at.trunc_subsecs(6);
         let event = match operation.action {
             Action::Create => "operation_create",
             Action::Start => "operation_start",
