@@ -73,7 +73,8 @@ async fn seals(platform: &Platform, until: &CancellationToken) {
             Ok(sealed) if sealed.now > 0 || sealed.pruned > 0 => {
                 if told.is_none_or(|last| last.elapsed() >= HEAD) {
                     told = Some(Instant::now());
-                    tracing::info!(head = sealed.head, "the audit log is sealed up to here");
+                    let head = sealed.head.as_deref().unwrap_or_default();
+                    tracing::info!(head, "the audit log is sealed up to here");
                 }
                 continue;
             }

@@ -27,8 +27,9 @@ pub struct Sealed {
     pub now: usize,
     /// Rows that it took out, being old.
     pub pruned: usize,
-    /// The end of the chain, as `fresco-server audit verify --head` takes it.
-    pub head: String,
+    /// The end of the chain, as `fresco-server audit verify --head` takes it; `None` when there was
+    /// nothing to do.
+    pub head: Option<String>,
 }
 
 impl Accounts {
@@ -41,6 +42,11 @@ impl Accounts {
     pub async fn seal_audit(&self, keep: Option<Duration>) -> Result<Sealed> {
         call("accounts.seal_audit", async {
             let mut client = self.database().client().await?;
+            // Most often there is nothing to do, and no reason to hold the head.
+            let sql = "SELECT EXISTS (SELECT FROM fresco_server.audit WHERE seq IS NULL)";
+            if keep.is_none() && !client.query_one(sql, &[]).await.mapped()?.get::<_, bool>(0) {
+                return Ok(Sealed { now: 0, pruned: 0, head: None });
+            }
             let transaction = client.transaction().await.mapped()?;
             let mut head = hold(&transaction).await?;
             match head.state(self.audit_keys()) {
@@ -68,7 +74,7 @@ impl Accounts {
                 transaction.commit().await.mapped()?;
             }
             let head = format!("{}:{}", head.sealed, hex(&head.last_mac));
-            Ok(Sealed { now, pruned, head })
+            Ok(Sealed { now, pruned, head: Some(head) })
         })
         .await
     }
