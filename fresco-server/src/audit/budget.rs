@@ -59,7 +59,7 @@ mod tests {
         let start = Instant::now();
         let mut budget = Budget::new(start);
         let address = |number: u32| IpAddr::from(number.to_be_bytes());
-        let mut written = |budget: &mut Budget, now, from, times: u32| {
+        let written = |budget: &mut Budget, now, from, times: u32| {
             (0..times).filter(|_| budget.admits(now, address(from))).count() as u32
         };
         assert_eq!(written(&mut budget, start, 1, EACH + 5), EACH, "of one network");
