@@ -4,6 +4,7 @@ use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt};
 
 use crate::api;
+use crate::audit::noting::Noting;
 use crate::http::edge;
 use crate::http::gate;
 use crate::http::guard::Guard;
@@ -18,6 +19,7 @@ use crate::platform::Platform;
 pub fn app(platform: Platform) -> impl Endpoint {
     let headers = SecurityHeaders::new(&platform.config);
     api::routes(&platform)
+        .with(Noting::new(api::calls()))
         .with(Guard::new(&platform.config, api::addresses(), platform.throttle.clone()))
         .around(gate::beside)
         .data(platform)

@@ -3,7 +3,9 @@
 use clap::builder::StyledStr;
 use clap::{Arg, ArgMatches, Command};
 
-use crate::accounts::{Email, Role};
+use fresco_core::TenantId;
+
+use crate::accounts::{AuditHead, Email, Role};
 use crate::settings::{SETTINGS, Setting, Values};
 
 /// The task that the platform itself gives its program, in a container.
@@ -11,6 +13,10 @@ pub(crate) const NETWORK_PROBE: &str = "network-probe";
 
 /// The argument that names an account.
 const EMAIL: &str = "email";
+/// The option that names a tenant.
+const TENANT: &str = "tenant";
+/// The option that names the end of the audit log, as it was once.
+const HEAD: &str = "head";
 
 /// What the program was started for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +34,10 @@ pub enum Task {
     Doctor,
     /// Invite this address to sign up.
     Invite(String),
+    /// Look whether the audit log is as it was sealed, and comes by this place that was noted.
+    AuditVerify(Option<AuditHead>),
+    /// Print what the audit log tells of this tenant.
+    AuditExport(TenantId),
     /// Print the rules that keep tenants from this machine, for `nft -f`.
     Firewall,
     /// Be the program in a container that probes those rules.
@@ -47,6 +57,7 @@ where
     let (task, flags) = match matches.subcommand() {
         Some(("migrate", flags)) => (Task::Migrate, flags),
         Some(("admin", of)) => set_role(of),
+        Some(("audit", of)) => audit(of),
         Some(("rotate-secrets", flags)) => (Task::RotateSecrets, flags),
         Some(("doctor", flags)) => (Task::Doctor, flags),
         Some(("invite", flags)) => {
@@ -75,6 +86,19 @@ fn set_role(of: &ArgMatches) -> (Task, &ArgMatches) {
     }
 }
 
+fn audit(of: &ArgMatches) -> (Task, &ArgMatches) {
+    match of.subcommand() {
+        Some(("export", flags)) => match flags.get_one::<TenantId>(TENANT) {
+            Some(id) => (Task::AuditExport(*id), flags),
+            // The option is required.
+            None => (Task::Serve, flags),
+        },
+        Some((_, flags)) => (Task::AuditVerify(flags.get_one(HEAD).cloned()), flags),
+        // clap asks for one of them.
+        None => (Task::Serve, of),
+    }
+}
+
 fn values(flags: &ArgMatches) -> Values {
     let given = SETTINGS.iter().filter(|setting| !setting.secret).filter_map(|setting| {
         Some((setting.name, flags.get_one::<String>(setting.name)?.as_str()))
@@ -92,6 +116,7 @@ fn command() -> Command {
             Command::new("migrate").about("Bring the database's tables up to date, and end"),
         )
         .subcommand(admin())
+        .subcommand(audit_command())
         .subcommand(Command::new("rotate-secrets").about(
             "Encrypt tenants' variables anew under AUTH_SECRET, those under AUTH_SECRET_OLD and those in clear, while servers run",
         ))
@@ -130,6 +155,26 @@ fn admin() -> Command {
         .arg_required_else_help(true)
         .subcommand(Command::new("grant").about("Make an account an admin's").arg(email()))
         .subcommand(Command::new("revoke").about("Make it a user's again").arg(email()))
+}
+
+fn audit_command() -> Command {
+    let head = Arg::new(HEAD).long(HEAD).value_name("HEAD").help(
+        "The head that this command printed once, or that the server's log told: the log must come by it",
+    );
+    let head = head.value_parser(|text: &str| text.parse::<AuditHead>().map_err(|e| e.to_string()));
+    let tenant =
+        Arg::new(TENANT).long(TENANT).value_name("ID").required(true).help("The tenant's id");
+    let tenant =
+        tenant.value_parser(|text: &str| text.parse::<TenantId>().map_err(|e| e.to_string()));
+    let verify = "Look whether the log is as it was sealed: 0 if it is, else 1 and the first row that is not";
+    Command::new("audit")
+        .about("What happened on the platform, who did it, and whether that was tampered with")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(Command::new("verify").about(verify).arg(head))
+        .subcommand(
+            Command::new("export").about("Print all rows about a tenant as JSON lines").arg(tenant),
+        )
 }
 
 fn help(setting: &Setting) -> String {
@@ -181,6 +226,26 @@ mod tests {
             &["fresco-server", "admin"][..],
             &["fresco-server", "admin", "grant"],
             &["fresco-server", "admin", "grant", "ada"],
+        ] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_audit_log_is_looked_at() {
+        let parse = |line: &[&str]| parse(line.iter().copied()).map(|(task, _)| task);
+        assert_eq!(parse(&["fresco-server", "audit", "verify"]).unwrap(), Task::AuditVerify(None));
+        let head = format!("12:{}", "0a".repeat(32));
+        let task = parse(&["fresco-server", "audit", "verify", "--head", &head]).unwrap();
+        assert_eq!(task, Task::AuditVerify(Some(head.parse().unwrap())));
+        let id = TenantId::new();
+        let task = parse(&["fresco-server", "audit", "export", "--tenant", &id.to_string()]);
+        assert_eq!(task.unwrap(), Task::AuditExport(id));
+        for line in [
+            &["fresco-server", "audit"][..],
+            &["fresco-server", "audit", "export"],
+            &["fresco-server", "audit", "export", "--tenant", "x"],
+            &["fresco-server", "audit", "verify", "--head", "12:0a"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }

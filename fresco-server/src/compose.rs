@@ -11,7 +11,9 @@ use fresco_postgres::{
 };
 use secrecy::ExposeSecret;
 
-use crate::accounts::{Accounts, AccountsConfig, Email, Role, SignupPolicy, UserChange};
+use crate::accounts::{
+    Accounts, AccountsConfig, AuditEvent, Email, Role, SignupPolicy, UserChange,
+};
 use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
 use crate::http::gate::Gates;
@@ -65,14 +67,28 @@ pub async fn migrate(config: &Config) -> Result<()> {
 /// When the database does not answer; `NotFound` when the address has no account; `Conflict` with the
 /// reason when the role can't be changed.
 pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<String> {
-    let accounts = Accounts::connect(accounts(config)).await?;
+    let accounts = open_accounts(config).await?;
     let conflict = |words| Err(Error::new(ErrorKind::Conflict, words).with("email", email));
     let unknown = || {
         let words = "this address has no account; sign up with it first";
         Error::new(ErrorKind::NotFound, words).with("email", email)
     };
+    let mut event = AuditEvent::of_command(match role {
+        Role::Admin => "command_admin_grant",
+        Role::User => "command_admin_revoke",
+    });
     let user = accounts.user_of(email).await?.ok_or_else(unknown)?;
-    match accounts.set_role(user.id, role).await? {
+    event.about.user = Some(user.id);
+    let change = accounts.set_role(user.id, role).await?;
+    event.outcome = match &change {
+        UserChange::Done(_) => event.outcome,
+        UserChange::Unknown => "not_found".into(),
+        UserChange::LastAdmin => "last_admin".into(),
+        UserChange::Configured => "admin_by_setting".into(),
+        UserChange::Suspended => "account_suspended".into(),
+    };
+    noted(&accounts, &event).await?;
+    match change {
         UserChange::Done(user) => {
             Ok(format!("{} has the role {} from now on\n", user.email, user.role.as_str()))
         }
@@ -95,6 +111,29 @@ pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<Stri
 /// As [`PostgresStore::connect`] and [`PostgresStore::reseal`].
 pub async fn rotate_secrets(config: &Config) -> Result<Resealed> {
     PostgresStore::connect(store(config)?).await?.reseal().await
+}
+
+/// The accounts of a platform whose tables are up to date, for one command.
+///
+/// # Errors
+/// As [`Accounts::connect`].
+pub async fn open_accounts(config: &Config) -> Result<Accounts> {
+    Accounts::connect(accounts(config)).await
+}
+
+/// Writes a command that was done into the audit log.
+///
+/// # Errors
+/// The database's own, which says that the command itself was done.
+pub async fn note_command(config: &Config, event: &'static str) -> Result<()> {
+    noted(&open_accounts(config).await?, &AuditEvent::of_command(event)).await
+}
+
+async fn noted(accounts: &Accounts, event: &AuditEvent) -> Result<()> {
+    accounts.note(event).await.map_err(|error| {
+        let words = "it was done, and could not be written into the audit log";
+        Error::new(error.kind(), words).with("event", event.event).with_source(error)
+    })
 }
 
 /// The store, which has to be migrated already.
@@ -194,7 +233,9 @@ pub async fn firewall_rules(config: &Config) -> Result<String> {
 /// `Invalid` for what is no address, `Conflict` for one that has an account, the database's own.
 pub async fn invite(config: &Config, email: &str) -> Result<String> {
     let email: Email = email.parse()?;
-    let invite = Accounts::connect(accounts(config)).await?.invite(&email).await?;
+    let accounts = open_accounts(config).await?;
+    let invite = accounts.invite(&email).await?;
+    noted(&accounts, &AuditEvent::of_command("command_invite")).await?;
     let (token, until) = (invite.token.expose_secret(), invite.expires_at.format("%F %R UTC"));
     // What stands after the # is sent to no server, and so it is in no log.
     let link = format!("{}/#invite={token}", config.public_url);
@@ -228,6 +269,7 @@ pub fn tenants(
 pub fn accounts(config: &Config) -> AccountsConfig {
     let smtp = config.smtp.is_some();
     AccountsConfig::new(config.database_url.clone(), config.auth_secret.clone())
+        .secrets_old(config.auth_secrets_old.clone())
         .sessions(config.session_life, config.session_idle)
         .mail(smtp || !config.is_production(), smtp)
         .admin_email(config.admin_email.clone())

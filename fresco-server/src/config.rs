@@ -91,6 +91,8 @@ pub struct Config {
     pub trial: TrialTerms,
     /// How much one person may have.
     pub quota: Quota,
+    /// For how long what happened is kept in the audit log.
+    pub audit_keep: Duration,
     /// How often somebody may ask.
     pub rates: Rates,
     /// How long an answer may take.
@@ -208,6 +210,7 @@ impl Reader<'_> {
         let signup = self.signup(production);
         let (rates, quota) = (self.rates(production), self.quota(production));
         let trial = self.trial(production);
+        let audit_days = self.within("AUDIT_DAYS", "a whole number of days", 1..=36_500);
         let deadline = self.within("REQUEST_DEADLINE", "a whole number of seconds", 5..=600);
         let connections = self.connections();
         let smtp = self.smtp();
@@ -257,6 +260,7 @@ impl Reader<'_> {
             verifies_addresses: self.is_set("SMTP_URL"),
             trial: trial?,
             quota: quota?,
+            audit_keep: Duration::from_secs(audit_days? * 24 * 60 * 60),
             rates: rates?,
             request_deadline: Duration::from_secs(deadline?),
             connections: connections?.0,

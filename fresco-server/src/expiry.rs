@@ -8,7 +8,7 @@ use std::time::Duration;
 use fresco_core::{Actor, ErrorKind, Result, TenantId, TenantQuery, TenantStatus};
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::Trial;
+use crate::accounts::{AuditEvent, Trial};
 use crate::platform::Platform;
 
 /// How often it is looked.
@@ -68,6 +68,9 @@ impl Platform {
                     tenant = %trial.tenant,
                     "a tenant expired: its owner has not verified their address in time"
                 );
+                let mut event = AuditEvent::of_system("tenant_expired");
+                event.about.tenant = Some(trial.tenant.as_uuid());
+                self.audit.note(event).await?;
                 Ok(true)
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),

@@ -8,6 +8,7 @@
 pub mod accounts;
 mod api;
 mod app;
+mod audit;
 pub mod cli;
 pub mod compose;
 mod config;
@@ -29,6 +30,7 @@ mod suspension;
 
 pub use api::openapi_document;
 pub use app::app;
+pub use audit::CALLS as AUDITED_CALLS;
 pub use config::{Config, ConfigError, SmtpConfig, SmtpTls, Traefik};
 pub use http::gate::Gates;
 pub use origin::{Origin, OriginError};

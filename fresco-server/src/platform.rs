@@ -6,6 +6,7 @@ use fresco_core::Orchestrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
+use crate::audit::{Audit, happenings};
 use crate::config::Config;
 use crate::http::gate::KnownGates;
 use crate::http::streams::Streams;
@@ -30,6 +31,8 @@ pub struct Platform {
     pub(crate) throttle: Throttle,
     /// Which gates are open.
     pub(crate) gates: KnownGates,
+    /// Who writes down what happens.
+    pub(crate) audit: Audit,
 }
 
 impl Platform {
@@ -39,12 +42,23 @@ impl Platform {
         let closing = CancellationToken::new();
         let (streams, throttle) = (Streams::default(), Throttle::new(&config.rates));
         let (config, gates) = (Arc::new(config), KnownGates::default());
-        Self { config, orchestrator, accounts, closing, streams, throttle, gates }
+        let audit = Audit::new(accounts.clone());
+        Self { config, orchestrator, accounts, closing, streams, throttle, gates, audit }
     }
 
-    /// Does what is due without a request, until cancelled: stops the tenants of suspended accounts, and
-    /// ends those of people who never verified their address. Any number of programs may do so.
+    /// Does what is due without a request, until cancelled: stops the tenants of suspended accounts,
+    /// ends those of people who never verified their address, and keeps the audit log. Any number of
+    /// programs may do so.
     pub async fn chores(&self, until: &CancellationToken) {
-        tokio::join!(suspension::keep(self, until), expiry::keep(self, until));
+        tokio::join!(
+            suspension::keep(self, until),
+            expiry::keep(self, until),
+            happenings::keep(self, until)
+        );
+    }
+
+    /// Waits until what was to be written into the audit log is. Call it when no request comes any more.
+    pub async fn settle(&self) {
+        self.audit.settle().await;
     }
 }

@@ -10,7 +10,7 @@ use fresco_core::{Error, ErrorKind};
 use crate::cli::{self, Task};
 use crate::config::Config;
 use crate::serve::ServeError;
-use crate::{compose, doctor, logging, serve};
+use crate::{audit, compose, doctor, logging, serve};
 
 /// The exit code for wrong settings, as for a wrong command line.
 const USAGE: u8 = 2;
@@ -74,7 +74,29 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
         Task::Migrate => {
             logging::start(&config);
-            compose::migrate(&config).await.map_err(ServeError::Part)
+            let done = async {
+                compose::migrate(&config).await?;
+                compose::note_command(&config, "command_migrate").await
+            };
+            done.await.map_err(ServeError::Part)
+        }
+        Task::AuditVerify(noted) => {
+            let look = async {
+                let accounts = compose::open_accounts(&config).await?;
+                audit::command::verify(&accounts, noted.as_ref(), &mut io::stdout()).await
+            };
+            match look.await {
+                Ok(true) => Ok(()),
+                Ok(false) => return ExitCode::FAILURE,
+                Err(error) => Err(ServeError::Part(error)),
+            }
+        }
+        Task::AuditExport(tenant) => {
+            let export = async {
+                let accounts = compose::open_accounts(&config).await?;
+                audit::command::export(&accounts, tenant, &mut io::stdout()).await
+            };
+            export.await.map_err(ServeError::Part)
         }
         Task::RotateSecrets => {
             logging::start(&config);
@@ -97,9 +119,12 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 async fn rotate_secrets(config: &Config) -> fresco_core::Result<()> {
     let done = compose::rotate_secrets(config).await?;
+    compose::note_command(config, "command_rotate_secrets").await?;
     tracing::info!(tenants = done.tenants, values = done.values, "variables are encrypted anew");
     if done.left == 0 {
-        tracing::info!("nothing needs AUTH_SECRET_OLD any more");
+        tracing::info!(
+            "no variable needs AUTH_SECRET_OLD any more; audit verify does, for what was sealed before"
+        );
         return Ok(());
     }
     let words = "a server that still has an earlier AUTH_SECRET writes under it; restart all servers with the new one, and run this again";

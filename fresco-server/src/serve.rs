@@ -18,6 +18,9 @@ use crate::mail::Post;
 /// How long requests under way may take to end after the signal.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long rows of the audit log may take to be written after that.
+const LAST_ROWS: Duration = Duration::from_secs(10);
+
 /// Why serving ended.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -77,7 +80,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     warn(&platform.config);
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
-    let (closing, chores) = (platform.closing.clone(), platform.clone());
+    let (closing, chores, rest) = (platform.closing.clone(), platform.clone(), platform.clone());
     let until = async {
         stop.cancelled().await;
         tracing::info!("stopping: finishing what is under way");
@@ -92,6 +95,9 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     // All ends are bounded: the requests by the grace above, workers and post by their own, and chores stop
     // at once.
     tokio::join!(serving, working, post.run(&stop), chores.chores(&stop));
+    if tokio::time::timeout(LAST_ROWS, rest.settle()).await.is_err() {
+        tracing::error!("the last rows of the audit log could not be written in time");
+    }
     tracing::info!("stopped");
     Ok(())
 }

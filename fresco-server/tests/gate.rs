@@ -7,6 +7,7 @@ mod support;
 
 use fresco_core::memory::MemoryWorld;
 use fresco_core::{ClaimGates, Orchestrator, TenantId};
+use fresco_server::accounts::AuditQuery;
 use fresco_server::settings::Values;
 use fresco_server::{Config, Gates, Platform, app};
 use futures_util::future::join_all;
@@ -98,6 +99,11 @@ async fn the_proxy_is_answered_and_nobody_else() {
     assert!(accounts.claim(tenant).await.unwrap().unwrap().entered_at.is_some());
     let twice = format!("{pass}; {pass}");
     assert_eq!(ask(&service, tenant, "/anywhere", &twice).await.status(), 403);
+    // The audit log tells that somebody came in, once, and about which tenant.
+    let query = AuditQuery { tenant: Some(tenant.as_uuid()), limit: 10, ..AuditQuery::default() };
+    let audit = accounts.audit(&query).await.unwrap().rows;
+    assert_eq!(audit.len(), 1, "{audit:#?}");
+    assert_eq!((&*audit[0].event, &*audit[0].means), ("gate_entered", "link"));
     // Neither the link nor the pass stands in the database.
     let everything = database.everything().await;
     for secret in [word, pass.split('=').next_back().unwrap()] {

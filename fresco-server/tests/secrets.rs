@@ -1,5 +1,5 @@
-//! What owners put into their tenants' variables is told by nothing: not by an answer, an event, a
-//! log or a copy of the database. The service in front of the real store and real accounts.
+//! What owners put into their tenants' variables, passwords, keys and the tokens of sessions are told by
+//! nothing: not by an answer, an event, a log, the audit log or a copy of the database. The service in front of the real store and real accounts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fresco_core::memory::{MemoryApp, MemoryWorld};
 use fresco_core::{Orchestrator, Store};
 use fresco_postgres::{EnvironmentKeys, PostgresStore, PostgresStoreConfig};
+use fresco_server::accounts::AuditQuery;
 use fresco_server::settings::Values;
 use fresco_server::{Config, Platform, app, compose};
 use poem::EndpointExt;
@@ -99,7 +100,7 @@ async fn planted_secrets_are_told_by_nothing() {
     let orchestrator = orchestrator.await.unwrap();
     let workers = orchestrator.start();
     let platform = Platform::new(config, orchestrator.clone(), database.accounts().await);
-    let client = TestClient::new(app(platform).map_to_response().boxed());
+    let client = TestClient::new(app(platform.clone()).map_to_response().boxed());
 
     let cookie = Mutex::new(String::new());
     let answers = Mutex::new(Vec::new());
@@ -177,23 +178,76 @@ async fn planted_secrets_are_told_by_nothing() {
     }
     call("tenants.list", json!({}), 200).await;
     call("tenants.getLogs", json!({ "tenantId": tenant, "lines": 100 }), 200).await;
+    // Passwords, right and wrong, and whatever is typed in the place of something else.
+    for (path, body, status) in [
+        ("auth.signIn", json!({ "email": "ada@example.org", "password": "planted-wrong" }), 401),
+        ("auth.signIn", json!({ "email": "planted-email", "password": "planted-wrong" }), 422),
+        ("auth.signIn", json!({ "email": "planted-no@example.org", "password": "planted-x" }), 401),
+        ("auth.signIn", json!({ "email": ["planted-list"], "password": "planted-x" }), 400),
+        (
+            "auth.changePassword",
+            json!({ "current": "planted-no", "new": "planted-a-long-one" }),
+            403,
+        ),
+        ("auth.changePassword", json!({ "current": PASSWORD, "new": "planted-password" }), 200),
+        (
+            "auth.resetPassword",
+            json!({ "token": "planted-token", "password": "planted-again" }),
+            404,
+        ),
+        ("apiKeys.create", json!({ "name": "x", "scopes": ["planted-scope"] }), 400),
+        ("tenants.stop", json!({ "tenantId": "planted-id" }), 400),
+        ("wizard.deployTenant", json!({ "sessionId": "planted-session" }), 404),
+    ] {
+        call(path, body, status).await;
+    }
+    // What the platform itself makes, and tells once.
+    let begun = call("wizard.createSession", json!({ "email": "eve@example.org" }), 200).await;
+    let new = json!({ "name": "ci", "scopes": ["tenants:read"] });
+    let key = call("apiKeys.create", new, 200).await;
+    let told = [
+        begun["sessionId"].as_str().unwrap().to_owned(),
+        key["key"].as_str().unwrap().to_owned(),
+        key["key"].as_str().unwrap().split('_').nth(1).unwrap().to_owned(),
+        cookie.lock().unwrap().split('=').nth(1).unwrap().to_owned(),
+    ];
     // Kept while an operation waits: nobody works on it.
     workers.shutdown().await;
     let last = json!({ "environment": { "A": "planted-waiting" } });
     call("tenants.update", update(last), 202).await;
 
+    platform.audit_operations().await.unwrap();
     for answer in answers.lock().unwrap().iter() {
         assert_silent("an answer", answer);
     }
     let copy = database.dump().await;
-    for table in ["fresco.tenants", "fresco.operations", "fresco.events", "fresco_server.users"] {
+    for table in [
+        "fresco.tenants",
+        "fresco.operations",
+        "fresco.events",
+        "fresco_server.users",
+        "fresco_server.audit",
+    ] {
         assert!(copy.contains(&format!("COPY {table}")), "the copy has {table}");
     }
     assert!(copy.contains("\"sealed\""), "the copy has sealed values");
     assert_silent("a copy of the database", &copy);
+    assert!(copy.contains("wrong_credentials") && copy.contains("auth_change_password"), "{copy}");
+    let accounts = database.accounts().await;
+    let audit = accounts.audit(&AuditQuery { limit: 1_000, ..AuditQuery::default() }).await;
+    let audit = serde_json::to_string(&audit.unwrap().rows).unwrap();
+    assert!(audit.contains("operation_update"), "ends of operations are told: {audit}");
+    assert_silent("the audit log", &audit);
     let log = log.text();
     assert!(log.contains("DEBUG") && log.contains("tenants.update"), "the log is there: {log}");
     assert_silent("the log", &log);
+    for secret in told {
+        for (what, text) in
+            [("a copy of the database", &copy), ("the log", &log), ("audit", &audit)]
+        {
+            assert!(!text.contains(&secret), "{what} tells what was told once");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

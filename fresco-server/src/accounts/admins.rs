@@ -224,14 +224,19 @@ impl Accounts {
         .await
     }
 
-    /// Notes that no tenant is left to be stopped, unless the account was opened meanwhile.
+    /// Notes that no tenant is left to be stopped, unless the account was opened meanwhile. The audit log
+    /// tells it once.
     ///
     /// # Errors
     /// The database's own.
     pub async fn end_suspension(&self, suspension: &Suspension) -> Result<()> {
         call("accounts.end_suspension", async {
-            let sql = "UPDATE fresco_server.users SET suspension_done_at = now()
-                       WHERE id = $1 AND suspended_at = $2";
+            let sql = "WITH done AS (
+                        UPDATE fresco_server.users SET suspension_done_at = now()
+                        WHERE id = $1 AND suspended_at = $2 AND suspension_done_at IS NULL
+                        RETURNING id)
+                       INSERT INTO fresco_server.audit (event, outcome, actor, means, user_id)
+                       SELECT 'suspension_done', 'ok', 'system', 'none', id FROM done";
             let client = self.database().client().await?;
             client.execute(sql, &[&suspension.user, &suspension.at]).await.mapped()?;
             Ok(())

@@ -5,6 +5,7 @@
 
 mod admins;
 mod api_keys;
+mod audit;
 mod claims;
 mod database;
 mod deployments;
@@ -34,6 +35,10 @@ use secrecy::SecretString;
 
 pub use admins::{Suspension, UserChange, UserPage, UserQuery};
 pub use api_keys::{ApiKey, KeyCreation, KeyHolder, NewApiKey};
+pub use audit::{
+    AUDIT_OK, AuditAbout, AuditActor, AuditEvent, AuditFault, AuditHead, AuditMeans, AuditPage,
+    AuditQuery, AuditReport, AuditRow, EndedOperation, Sealed,
+};
 pub use claims::Claim;
 pub use deployments::{EndedDeployment, ToldDeployments};
 pub use email::Email;
@@ -53,6 +58,7 @@ pub use wizard::{
     WizardStep, WizardUpdate,
 };
 
+use audit::AuditKeys;
 use database::Database;
 use password::Passwords;
 use token::Keys;
@@ -62,6 +68,7 @@ use token::Keys;
 pub struct AccountsConfig {
     url: SecretString,
     secret: SecretString,
+    secrets_old: Vec<SecretString>,
     connections: usize,
     session_life: Duration,
     session_idle: Duration,
@@ -81,6 +88,7 @@ impl AccountsConfig {
         Self {
             url,
             secret,
+            secrets_old: Vec::new(),
             connections: 8,
             session_life: 30 * day,
             session_idle: 7 * day,
@@ -90,6 +98,14 @@ impl AccountsConfig {
             mail: false,
             mailed_code: false,
         }
+    }
+
+    /// Earlier secrets: what they sealed in the audit log can be checked, and goes on under the present
+    /// one. Default: none.
+    #[must_use]
+    pub fn secrets_old(mut self, secrets: Vec<SecretString>) -> Self {
+        self.secrets_old = secrets;
+        self
     }
 
     /// Whether somebody sends the letters that are written down, and whether the wizard demands the
@@ -147,6 +163,7 @@ pub struct Accounts {
 struct Shared {
     database: Database,
     keys: Keys,
+    audit: AuditKeys,
     passwords: Passwords,
     session_life: Duration,
     session_idle: Duration,
@@ -175,11 +192,13 @@ impl Accounts {
     pub async fn connect(config: AccountsConfig) -> Result<Self> {
         let database = Database::open(&config)?;
         let keys = Keys::derive(&config.secret)?;
+        let audit = AuditKeys::derive(&config.secret, &config.secrets_old)?;
         database.check(migrations::newest()).await?;
         let passwords = Passwords::new().await?;
         let shared = Shared {
             database,
             keys,
+            audit,
             passwords,
             session_life: config.session_life,
             session_idle: config.session_idle,
@@ -227,6 +246,10 @@ impl Accounts {
 
     fn keys(&self) -> &Keys {
         &self.shared.keys
+    }
+
+    fn audit_keys(&self) -> &AuditKeys {
+        &self.shared.audit
     }
 
     fn passwords(&self) -> &Passwords {

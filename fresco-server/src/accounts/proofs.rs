@@ -202,17 +202,21 @@ impl Accounts {
     }
 
     /// Sets another password by the token of a letter, which also shows that the address is this
-    /// person's. All earlier sessions end. Whether there was such a token.
+    /// person's. All earlier sessions end. Whose it was; `None` when there is no such token.
     ///
     /// # Errors
     /// `Invalid` for a password that the address tells; the database's own; `Unavailable` while too
     /// many passwords are hashed.
-    pub async fn reset_password(&self, token: &SecretString, new: &Password) -> Result<bool> {
-        let Some(hash) = self.keys().letters.hash_token(token) else { return Ok(false) };
+    pub async fn reset_password(
+        &self,
+        token: &SecretString,
+        new: &Password,
+    ) -> Result<Option<User>> {
+        let Some(hash) = self.keys().letters.hash_token(token) else { return Ok(None) };
         // Hashing is slow: it is for those who hold a token, and comes before any lock.
         match self.look(&hash, Purpose::Reset).await? {
             Some(shown) => new.check_for(&shown.email)?,
-            None => return Ok(false),
+            None => return Ok(None),
         }
         let password = self.passwords().hash(new).await?;
         call("accounts.reset_password", async {
@@ -220,7 +224,7 @@ impl Accounts {
             let transaction = client.transaction().await.mapped()?;
             let Some(Shown { user, .. }) = self.shown(&transaction, &hash, Purpose::Reset).await?
             else {
-                return Ok(false);
+                return Ok(None);
             };
             let email: Email = user.email.parse()?;
             let sql = "UPDATE fresco_server.users SET password_hash = $2,
@@ -230,7 +234,7 @@ impl Accounts {
             revoke_all(&transaction, user.id, None).await?;
             self.post(&transaction, &email, &Letter::PasswordChanged).await?;
             transaction.commit().await.mapped()?;
-            Ok(true)
+            Ok(Some(user))
         })
         .await
     }

@@ -30,8 +30,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn derive(secret: &SecretString) -> Result<Self> {
-        let root = Key::new(secret.expose_secret().as_bytes())?;
-        let key = |purpose: &str| Key::new(&root.mac(purpose.as_bytes()));
+        let key = |purpose: &str| Key::of(secret, purpose);
         Ok(Self {
             sessions: key("fresco-server sessions v1")?,
             api_keys: key("fresco-server api keys v1")?,
@@ -45,6 +44,12 @@ impl Keys {
 }
 
 impl Key {
+    /// The key that this secret has for this purpose.
+    pub(super) fn of(secret: &SecretString, purpose: &str) -> Result<Self> {
+        let root = Self::new(secret.expose_secret().as_bytes())?;
+        Self::new(&root.mac(purpose.as_bytes()))
+    }
+
     fn new(bytes: &[u8]) -> Result<Self> {
         Hmac::new_from_slice(bytes).map(Self).map_err(|error| {
             Error::new(ErrorKind::Internal, "a key can't be derived").with_source(error)

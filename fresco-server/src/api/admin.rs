@@ -1,5 +1,6 @@
 //! What admins see and do: people here, the platform's work in [`platform`].
 
+pub(super) mod audit;
 pub(super) mod platform;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::page::{PageOf, Paged};
 use crate::api::text::Text;
+use crate::audit::Trail;
 use crate::http::caller::{Admin, AdminSession, Caller};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -190,8 +192,10 @@ impl AdminApi {
     async fn set_role(
         &self,
         caller: Caller<AdminSession>,
+        trail: Trail,
         body: Body<SetRole>,
     ) -> Result<Json<ChangedUser>, Problem> {
+        trail.user(body.user_id);
         let accounts = &self.platform.accounts;
         let user = self.done(accounts.set_role(body.user_id, body.role.into()).await?)?;
         tracing::info!(user = %user.id, role = user.role.as_str(), by = %caller.user.id, "a role was set");
@@ -206,8 +210,10 @@ impl AdminApi {
     async fn suspend(
         &self,
         caller: Caller<Admin>,
+        trail: Trail,
         body: Body<UserRef>,
     ) -> Result<Json<SuspendedUser>, Problem> {
+        trail.user(body.user_id);
         let (accounts, by) = (&self.platform.accounts, caller.user.id);
         let user = self.done(accounts.suspend(body.user_id, Some(by)).await?)?;
         tracing::info!(user = %user.id, %by, "an account was suspended");
@@ -230,8 +236,10 @@ impl AdminApi {
     async fn resume(
         &self,
         caller: Caller<Admin>,
+        trail: Trail,
         body: Body<UserRef>,
     ) -> Result<Json<ChangedUser>, Problem> {
+        trail.user(body.user_id);
         let accounts = &self.platform.accounts;
         let user = self.done(accounts.resume(body.user_id).await?)?;
         tracing::info!(user = %user.id, by = %caller.user.id, "an account was resumed");

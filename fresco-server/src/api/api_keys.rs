@@ -15,6 +15,7 @@ use crate::api::Tag;
 use crate::api::auth::{Nothing, plain};
 use crate::api::body::Body;
 use crate::api::text::Text;
+use crate::audit::Trail;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -163,6 +164,7 @@ impl ApiKeysApi {
     async fn create(
         &self,
         caller: Caller,
+        trail: Trail,
         body: Body<CreateApiKey>,
     ) -> Result<Json<CreatedApiKey>, Problem> {
         let new = wanted(body.0)?;
@@ -172,6 +174,7 @@ impl ApiKeysApi {
         }
         match accounts.create_api_key(caller.user.id, &new).await? {
             KeyCreation::Made { key, details } => {
+                trail.key(details.id);
                 let key = key.expose_secret().to_owned();
                 Ok(Json(CreatedApiKey { key, details: details.into() }))
             }
@@ -203,9 +206,11 @@ impl ApiKeysApi {
     async fn revoke(
         &self,
         caller: Caller,
+        trail: Trail,
         body: Body<ApiKeyRef>,
     ) -> Result<Json<RevokedApiKey>, Problem> {
         let Body(ApiKeyRef { key_id }) = body;
+        trail.key(key_id);
         match self.platform.accounts.revoke_api_key(caller.user.id, key_id).await? {
             true => Ok(Json(RevokedApiKey { key_id })),
             false => Err(Problem::not_found("key")),

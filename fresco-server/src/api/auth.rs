@@ -15,6 +15,7 @@ use crate::api::Tag;
 use crate::api::attempts;
 use crate::api::body::Body;
 use crate::api::text::Text;
+use crate::audit::Trail;
 use crate::http::caller::MaybeCaller;
 use crate::http::client::Client;
 use crate::http::problem::Problem;
@@ -156,7 +157,13 @@ impl AuthApi {
     }
 
     /// Signs a user in.
-    async fn open(&self, user: User, login: &NewLogin) -> Result<WithCookie<Session>, Problem> {
+    async fn open(
+        &self,
+        user: User,
+        login: &NewLogin,
+        trail: &Trail,
+    ) -> Result<WithCookie<Session>, Problem> {
+        trail.turned_out(&user, self.platform.accounts.is_admin(&user));
         if user.suspended_at.is_some() {
             return Err(Problem::suspended());
         }
@@ -179,6 +186,7 @@ impl AuthApi {
     async fn sign_up(
         &self,
         client: Client,
+        trail: Trail,
         body: Body<SignUp>,
     ) -> Result<WithCookie<Session>, Problem> {
         let Body(body) = body;
@@ -189,12 +197,13 @@ impl AuthApi {
             name: name(body.name)?,
             invite: body.invite.map(|token| token.0.into()),
         };
+        trail.account_of(&new.email);
         let made = self.platform.accounts.sign_up(&new).await?;
         let user = made.ok_or_else(|| {
             let words = "This address has an account. Sign in, or take another address.";
             Problem::new(StatusCode::CONFLICT, "email_taken", words).of_field("email")
         })?;
-        self.open(user, &client.login(false)).await
+        self.open(user, &client.login(false), &trail).await
     }
 
     /// Signs in.
@@ -208,17 +217,19 @@ impl AuthApi {
     async fn sign_in(
         &self,
         client: Client,
+        trail: Trail,
         body: Body<SignIn>,
     ) -> Result<WithCookie<Session>, Problem> {
         let Body(body) = body;
         let (email, password) = (body.email.parse()?, SecretString::from(body.password.0));
+        trail.account_of(&email);
         attempts::count(&self.platform, &email, client.address).await?;
         let found = self.platform.accounts.authenticate(&email, &password).await?;
         let user = found.ok_or_else(|| {
             let words = "The e-mail address or the password is wrong.";
             Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", words)
         })?;
-        self.open(user, &client.login(body.remember)).await
+        self.open(user, &client.login(body.remember), &trail).await
     }
 
     /// Signs out: ends the session and clears its cookie.

@@ -66,6 +66,7 @@ type Calls = (
     logs::LogsApi,
     api_keys::ApiKeysApi,
     admin::AdminApi,
+    admin::audit::AdminAuditApi,
     admin::platform::AdminPlatformApi,
     operations::OperationsApi,
     health::HealthApi,
@@ -84,6 +85,7 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         logs::LogsApi::new(platform.clone()),
         api_keys::ApiKeysApi::new(platform.clone()),
         admin::AdminApi::new(platform.clone()),
+        admin::audit::AdminAuditApi::new(platform.clone()),
         admin::platform::AdminPlatformApi::new(platform.clone()),
         operations::OperationsApi::new(platform.clone()),
         health::HealthApi::new(platform.clone()),
@@ -96,9 +98,14 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         .nest("/", service)
 }
 
+/// Every call of [`routes`].
+pub(crate) fn calls() -> Vec<MetaApi> {
+    Calls::meta()
+}
+
 /// Every address of [`routes`], with its methods.
 pub(crate) fn addresses() -> Addresses {
-    Addresses::of(Calls::meta())
+    Addresses::of(calls())
 }
 
 /// The API's description, as `GET /openapi.json` answers it.

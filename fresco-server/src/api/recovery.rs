@@ -12,6 +12,7 @@ use crate::api::auth::Nothing;
 use crate::api::body::Body;
 use crate::api::profile::wrong_password;
 use crate::api::text::Text;
+use crate::audit::Trail;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -92,9 +93,14 @@ impl RecoveryApi {
         method = "post",
         operation_id = "auth_request_password_reset"
     )]
-    async fn request_password_reset(&self, body: Body<Forgotten>) -> Result<Noted, Problem> {
+    async fn request_password_reset(
+        &self,
+        trail: Trail,
+        body: Body<Forgotten>,
+    ) -> Result<Noted, Problem> {
         self.needs_mail()?;
         let email = body.email.parse()?;
+        trail.account_of(&email);
         self.platform.accounts.post_letter(&email, &Letter::ResetPassword).await?;
         Ok(Noted::Noted(Json(Nothing {})))
     }
@@ -105,11 +111,18 @@ impl RecoveryApi {
     /// sessions of the account end; nobody is signed in. Errors: 404 `unknown_token`; 422 `invalid`
     /// with the `field`.
     #[oai(path = "/api/auth.resetPassword", method = "post", operation_id = "auth_reset_password")]
-    async fn reset_password(&self, body: Body<PasswordReset>) -> Result<Json<Nothing>, Problem> {
+    async fn reset_password(
+        &self,
+        trail: Trail,
+        body: Body<PasswordReset>,
+    ) -> Result<Json<Nothing>, Problem> {
         let Body(PasswordReset { token, password }) = body;
         let password = Password::new(password.0.into())?;
-        let done = self.platform.accounts.reset_password(&token.0.into(), &password).await?;
-        if done { Ok(Json(Nothing {})) } else { Err(unknown()) }
+        let accounts = &self.platform.accounts;
+        let user = accounts.reset_password(&token.0.into(), &password).await?;
+        let user = user.ok_or_else(unknown)?;
+        trail.turned_out(&user, accounts.is_admin(&user));
+        Ok(Json(Nothing {}))
     }
 
     /// Shows by the token of a letter, and the account's password, that its address is the account's
@@ -121,11 +134,18 @@ impl RecoveryApi {
     /// opened them may be somebody else. Errors: 403 `wrong_password`; 404 `unknown_token`; 409
     /// `email_taken` when another account has got the address meanwhile.
     #[oai(path = "/api/auth.verifyEmail", method = "post", operation_id = "auth_verify_email")]
-    async fn verify_email(&self, body: Body<Shown>) -> Result<Json<Verified>, Problem> {
+    async fn verify_email(
+        &self,
+        trail: Trail,
+        body: Body<Shown>,
+    ) -> Result<Json<Verified>, Problem> {
         let Body(Shown { token, password }) = body;
         let (token, password) = (SecretString::from(token.0), SecretString::from(password.0));
         match self.platform.accounts.verify_email(&token, &password).await? {
-            Verification::Done(user) => Ok(Json(Verified { email: user.email })),
+            Verification::Done(user) => {
+                trail.turned_out(&user, self.platform.accounts.is_admin(&user));
+                Ok(Json(Verified { email: user.email }))
+            }
             Verification::Unknown => Err(unknown()),
             Verification::WrongPassword => Err(wrong_password("password")),
             Verification::Taken => {

@@ -9,6 +9,7 @@ use crate::accounts::OpenSession;
 use crate::api::Tag;
 use crate::api::auth::Nothing;
 use crate::api::body::Body;
+use crate::audit::Trail;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -94,8 +95,10 @@ impl SessionsApi {
     async fn revoke(
         &self,
         caller: Caller,
+        trail: Trail,
         body: Body<SessionRef>,
     ) -> Result<Json<Revoked>, Problem> {
+        trail.session(body.session_id);
         match self.platform.accounts.revoke_session(caller.user.id, body.session_id).await? {
             true => Ok(Json(Revoked { revoked: 1 })),
             false => Err(Problem::not_found("session")),

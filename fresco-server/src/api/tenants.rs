@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fresco_core::{
-    Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
+    Accepted, Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
 };
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
@@ -20,6 +20,7 @@ use crate::api::header::Once;
 use crate::api::page::{PageOf, Paged};
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
 use crate::api::text::Text;
+use crate::audit::Trail;
 use crate::http::caller::{Caller, Means, TenantsRead, TenantsWrite};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -154,6 +155,12 @@ pub(crate) async fn newest_operation(
     Ok(platform.orchestrator.operations(id, 1).await?.into_iter().next())
 }
 
+/// The answer to what will be done, which the audit log is told of.
+fn begun_by(trail: &Trail, accepted: Accepted) -> Answer<Begun> {
+    trail.operation(accepted.operation.id.as_uuid());
+    Answer::Accepted(Json(accepted.into()))
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct TenantsApi {
     platform: Platform,
@@ -180,6 +187,7 @@ impl TenantsApi {
     async fn create(
         &self,
         caller: Caller<TenantsWrite>,
+        trail: Trail,
         /// A key of the caller's own for this request.
         #[oai(name = "Idempotency-Key")]
         key: Once<String>,
@@ -211,12 +219,14 @@ impl TenantsApi {
                 })?
             }
         };
+        trail.tenant(id.as_uuid());
         let taken = accounts.begin_trial(id, &caller.user).await?;
         let accepted = orchestrator.deploy(id, spec, caller.actor()).await;
         if taken && accepted.as_ref().is_err_and(is_refusal) {
             accounts.end_trial(id).await?;
         }
         let accepted = accepted?;
+        trail.operation(accepted.operation.id.as_uuid());
         Ok(Answer::Accepted(Json(Deployed::of(orchestrator, &accepted))))
     }
 
@@ -282,8 +292,10 @@ impl TenantsApi {
     async fn open_gate(
         &self,
         caller: Caller,
+        trail: Trail,
         body: Body<TenantRef>,
     ) -> Result<Json<OpenedGate>, Problem> {
+        trail.tenant(body.tenant_id);
         let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         self.platform.accounts.open_claim(tenant.id).await?;
         self.platform.gates.forget(tenant.id);
@@ -298,11 +310,13 @@ impl TenantsApi {
     async fn start(
         &self,
         caller: Caller<TenantsWrite>,
+        trail: Trail,
         body: Body<TenantRef>,
     ) -> Result<Answer<Begun>, Problem> {
+        trail.tenant(body.tenant_id);
         let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         let begun = self.platform.orchestrator.start_tenant(tenant.id, caller.actor()).await?;
-        Ok(Answer::Accepted(Json(begun.into())))
+        Ok(begun_by(&trail, begun))
     }
 
     /// Stops a tenant; its data stays.
@@ -313,11 +327,13 @@ impl TenantsApi {
     async fn stop(
         &self,
         caller: Caller<TenantsWrite>,
+        trail: Trail,
         body: Body<TenantRef>,
     ) -> Result<Answer<Begun>, Problem> {
+        trail.tenant(body.tenant_id);
         let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         let begun = self.platform.orchestrator.stop_tenant(tenant.id, caller.actor()).await?;
-        Ok(Answer::Accepted(Json(begun.into())))
+        Ok(begun_by(&trail, begun))
     }
 
     /// Restarts a tenant; one whose creation failed is created again.
@@ -327,11 +343,13 @@ impl TenantsApi {
     async fn restart(
         &self,
         caller: Caller<TenantsWrite>,
+        trail: Trail,
         body: Body<TenantRef>,
     ) -> Result<Answer<Begun>, Problem> {
+        trail.tenant(body.tenant_id);
         let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         let begun = self.platform.orchestrator.restart_tenant(tenant.id, caller.actor()).await?;
-        Ok(Answer::Accepted(Json(begun.into())))
+        Ok(begun_by(&trail, begun))
     }
 
     /// Runs a tenant with another image, other variables or other limits; a stopped one is started.
@@ -343,8 +361,10 @@ impl TenantsApi {
     async fn update(
         &self,
         caller: Caller<TenantsWrite>,
+        trail: Trail,
         body: Body<UpdateTenant>,
     ) -> Result<Answer<Begun>, Problem> {
+        trail.tenant(body.tenant_id);
         let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         let (policy, spec) = (&self.platform.config.tenants, &tenant.spec);
         let limits = body.limits.as_ref().filter(|limits| !limits.is_empty());
@@ -367,7 +387,7 @@ impl TenantsApi {
         }
         let orchestrator = &self.platform.orchestrator;
         let begun = orchestrator.update_tenant(tenant.id, update, caller.actor()).await?;
-        Ok(Answer::Accepted(Json(begun.into())))
+        Ok(begun_by(&trail, begun))
     }
 
     /// Removes a tenant with all its data, for good.
@@ -378,8 +398,10 @@ impl TenantsApi {
     async fn destroy(
         &self,
         caller: Caller<TenantsWrite>,
+        trail: Trail,
         body: Body<DestroyTenant>,
     ) -> Result<Answer<Begun>, Problem> {
+        trail.tenant(body.tenant_id);
         let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         if *body.confirmation != *tenant.spec.subdomain.as_str() {
             return Err(Problem::new(
@@ -390,6 +412,6 @@ impl TenantsApi {
             .of_field("confirmation"));
         }
         let begun = self.platform.orchestrator.destroy_tenant(tenant.id, caller.actor()).await?;
-        Ok(Answer::Accepted(Json(begun.into())))
+        Ok(begun_by(&trail, begun))
     }
 }

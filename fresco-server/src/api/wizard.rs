@@ -16,6 +16,7 @@ use crate::api::auth::Nothing;
 use crate::api::body::Body;
 use crate::api::recovery::Noted;
 use crate::api::tenants::{newest_operation, owned};
+use crate::audit::Trail;
 use crate::http::caller::{Caller, MaybeCaller, TenantsRead};
 use crate::http::client::Client;
 use crate::http::problem::Problem;
@@ -98,8 +99,13 @@ impl WizardApi {
         method = "post",
         operation_id = "wizard_create_session"
     )]
-    async fn create_session(&self, body: Body<WizardBegin>) -> Result<Json<WizardBegun>, Problem> {
+    async fn create_session(
+        &self,
+        trail: Trail,
+        body: Body<WizardBegin>,
+    ) -> Result<Json<WizardBegun>, Problem> {
         let email: Email = body.email.parse()?;
+        trail.account_of(&email);
         let Body(WizardBegin { invite, .. }) = body;
         let invite = invite.map(|token| token.0.into());
         let new = self.platform.accounts.begin_wizard(&email, invite.as_ref()).await?;
@@ -126,11 +132,14 @@ impl WizardApi {
         &self,
         client: Client,
         caller: MaybeCaller,
+        trail: Trail,
         body: Body<WizardTyped>,
     ) -> Result<Json<WizardState>, Problem> {
         let Body(WizardTyped { session_id, step, data }) = body;
         let token = SecretString::from(session_id.0);
         let session = self.session(&token).await?;
+        trail.tenant(session.tenant.as_uuid());
+        trail.account_of(&session.email.parse()?);
         let step = data.step(step)?;
         let orchestrator = &self.platform.orchestrator;
         if deploy::accepted(orchestrator, session.tenant).await? {
@@ -178,6 +187,7 @@ impl WizardApi {
     #[oai(path = "/api/wizard.verifyEmail", method = "post", operation_id = "wizard_verify_email")]
     async fn verify_email(
         &self,
+        trail: Trail,
         body: Body<WizardCodeTyped>,
     ) -> Result<Json<WizardState>, Problem> {
         self.needs_mail()?;
@@ -185,7 +195,10 @@ impl WizardApi {
         let refused = |code, words| Problem::new(StatusCode::FORBIDDEN, code, words);
         let (token, code) = (session_id.0.into(), code.0.into());
         match self.platform.accounts.verify_wizard(&token, &code).await? {
-            WizardCode::Done(session) => Ok(self.shown(session)),
+            WizardCode::Done(session) => {
+                trail.tenant(session.tenant.as_uuid());
+                Ok(self.shown(session))
+            }
             WizardCode::Unknown => Err(unknown()),
             WizardCode::Wrong => {
                 let words = "This is not the code of the last letter. Look again, or ask for another with wizard.resendCode.";
@@ -231,12 +244,13 @@ impl WizardApi {
     async fn deploy_tenant(
         &self,
         client: Client,
+        trail: Trail,
         body: Body<WizardHolder>,
     ) -> Result<Deploying, Problem> {
         let Body(WizardHolder { session_id }) = body;
         let token = SecretString::from(session_id.0);
         let session = self.session(&token).await?;
-        deploy::deploy(&self.platform, &token, &session, client.login(false)).await
+        deploy::deploy(&self.platform, &trail, &token, &session, client.login(false)).await
     }
 
     /// Tells where a tenant stands, with its newest operation.

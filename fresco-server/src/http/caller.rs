@@ -14,7 +14,8 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::accounts::{LoginSession, Scope, User};
+use crate::accounts::{AuditMeans, LoginSession, Scope, User};
+use crate::audit::Trail;
 use crate::http::credentials::{Credentials, cookie_name};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -169,14 +170,19 @@ fn credentials(request: &Request) -> Result<(&Platform, Credentials), Problem> {
 async fn caller<A: Access>(request: &Request) -> Result<Caller<A>, Problem> {
     let (platform, credentials) = credentials(request)?;
     let accounts = &platform.accounts;
+    let told = |user: &User, means| {
+        Trail::of(request).caller(user.id, accounts.is_admin(user), means);
+    };
     let (user, means) = match credentials {
         Credentials::None => return Err(Problem::not_signed_in()),
         Credentials::Session(token) => {
             let found = accounts.session(&token).await?.ok_or_else(Problem::not_signed_in)?;
+            told(&found.user, AuditMeans::Session(Some(found.id)));
             (found.user, A::of_session(found.id))
         }
         Credentials::Key(key) => {
             let found = accounts.key_holder(&key).await?.ok_or_else(Problem::invalid_key)?;
+            told(&found.user, AuditMeans::Key(Some(found.id)));
             let means = A::of_key(found.id).ok_or_else(Problem::session_required)?;
             check_scope(A::KEY, &found.scopes)?;
             (found.user, means)
@@ -259,6 +265,10 @@ impl<'a> poem::FromRequest<'a> for MaybeCaller {
             Some(token) => platform.accounts.session(token).await.map_err(Problem::from)?,
             None => None,
         };
+        if let Some(LoginSession { id, user, .. }) = &session {
+            let (admin, means) = (platform.accounts.is_admin(user), AuditMeans::Session(Some(*id)));
+            Trail::of(request).caller(user.id, admin, means);
+        }
         Ok(Self { token, session })
     }
 }

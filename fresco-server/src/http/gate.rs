@@ -15,7 +15,8 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use poem::{Endpoint, IntoResponse, Request, Response};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::accounts::{Accounts, Claim};
+use crate::accounts::{Accounts, AuditEvent, AuditMeans, Claim};
+use crate::http::client::ClientAddress;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -112,7 +113,7 @@ pub(crate) async fn beside<E: Endpoint>(next: Arc<E>, request: Request) -> poem:
     let Some(tenant) = asked(&request, near(platform.config.listen)) else {
         return next.call(request).await.map(IntoResponse::into_response);
     };
-    Ok(answer(&platform, tenant, request.headers()).await.unwrap_or_else(|error| {
+    Ok(answer(&platform, tenant, &request).await.unwrap_or_else(|error| {
         tracing::error!(%tenant, error = error.chain(), "a gate can't be looked up; it stays closed");
         page(StatusCode::SERVICE_UNAVAILABLE, "This site can't be reached right now. Try again in a minute.")
     }))
@@ -126,9 +127,9 @@ fn asked(request: &Request, address: SocketAddr) -> Option<TenantId> {
         .then_some(tenant)
 }
 
-async fn answer(platform: &Platform, tenant: TenantId, headers: &HeaderMap) -> Result<Response> {
+async fn answer(platform: &Platform, tenant: TenantId, request: &Request) -> Result<Response> {
     let (accounts, known) = (&platform.accounts, &platform.gates);
-    let visit = Visit::of(headers, platform.config.traefik.https);
+    let visit = Visit::of(request.headers(), platform.config.traefik.https);
     match known.get(tenant) {
         Some(Known::Open) => return Ok(pass()),
         Some(Known::Closed(_)) if visit.brings_nothing() => return Ok(refuse(platform)),
@@ -144,6 +145,12 @@ async fn answer(platform: &Platform, tenant: TenantId, headers: &HeaderMap) -> R
     if let Some(word) = &visit.word {
         if let Some(pass) = accounts.enter_claim(&claim, word).await? {
             tracing::info!(%tenant, "somebody came in by the owner's link");
+            let from = ClientAddress::of(request, &platform.config.trusted_proxies).0;
+            let mut event = AuditEvent::new("gate_entered");
+            (event.means, event.address) = (AuditMeans::Link, Some(from));
+            event.about.tenant = Some(tenant.as_uuid());
+            // Who isn't written down doesn't come in: their owner finds another link.
+            platform.audit.note(event).await?;
             return Ok(visit.enter(Some(&pass)));
         }
         if known_visitor {

@@ -42,10 +42,15 @@ pub(crate) struct ProblemBody {
     operation_id: Option<String>,
 }
 
+/// The stable word of an answer's problem, for those who look at answers on their way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProblemCode(pub(crate) &'static str);
+
 /// An error on its way to the caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
+    code: ProblemCode,
     body: Box<ProblemBody>,
     retry_after: Option<u32>,
     allow: Option<HeaderValue>,
@@ -67,7 +72,8 @@ impl Problem {
             field: None,
             operation_id: None,
         };
-        Self { status, body: Box::new(body), retry_after: None, allow: None }
+        let code = ProblemCode(code);
+        Self { status, code, body: Box::new(body), retry_after: None, allow: None }
     }
 
     /// 422: the request can be read, but this field's value can't be used.
@@ -259,6 +265,13 @@ impl Problem {
         problem
     }
 
+    /// 503: what was done could not be written into the audit log.
+    pub(crate) fn unnoted() -> Self {
+        let words = "This could not be written into the audit log, so its answer is not given. What was asked for may have been done; look before you try again.";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable", words);
+        problem.after(Duration::from_secs(5))
+    }
+
     /// The stable word.
     pub(crate) fn code(&self) -> &str {
         &self.body.code
@@ -329,6 +342,7 @@ impl IntoResponse for Problem {
             .status(self.status)
             .content_type(ProblemJson::CONTENT_TYPE)
             .body(self.body.to_json_string());
+        response.set_data(self.code);
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -346,7 +360,11 @@ impl IntoResponse for Problem {
 
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
-        Self::from_response(problem.into_response())
+        let code = problem.code;
+        let mut error = Self::from_response(problem.into_response());
+        // An error's own data takes the place of its answer's.
+        error.set_data(code);
+        error
     }
 }
 

@@ -169,9 +169,14 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "AUTH_SECRET_OLD",
         None,
-        "Earlier values of AUTH_SECRET, separated by commas: what is encrypted under them can still be read, until `fresco-server rotate-secrets` has encrypted it anew",
+        "Earlier values of AUTH_SECRET, separated by commas: what is encrypted under them can still be read, until `fresco-server rotate-secrets` has encrypted it anew; and what the audit log sealed under them can be checked",
     )
     .secret(),
+    setting(
+        "AUDIT_DAYS",
+        Some("365"),
+        "After how many days what happened is taken out of the audit log",
+    ),
     setting(
         "SESSION_DAYS",
         Some("30"),

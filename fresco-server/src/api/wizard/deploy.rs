@@ -10,6 +10,7 @@ use super::{incomplete, subdomain, unknown};
 use crate::accounts::{NewLogin, WizardChoice, WizardClaim, WizardSession};
 use crate::api::auth::cookie;
 use crate::api::shapes::Deployed;
+use crate::audit::Trail;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -25,11 +26,14 @@ pub(super) async fn accepted(
 /// Each part can be repeated: account and tenant have ids that the session named beforehand.
 pub(super) async fn deploy(
     platform: &Platform,
+    trail: &Trail,
     token: &SecretString,
     session: &WizardSession,
     login: NewLogin,
 ) -> Result<Deploying, Problem> {
     let Platform { config, orchestrator, accounts, .. } = platform;
+    trail.tenant(session.tenant.as_uuid());
+    trail.account_of(&session.email.parse()?);
     if let Some(next) = session.next() {
         return Err(incomplete(next));
     }
@@ -58,6 +62,8 @@ pub(super) async fn deploy(
         }
         WizardClaim::Suspended => return Err(Problem::suspended()),
     };
+    trail.turned_out(&user, accounts.is_admin(&user));
+    trail.operation(accepted.operation.id.as_uuid());
     let login = accounts.open_session(user.id, &login).await?;
     let deployed = Deployed::of(orchestrator, &accepted);
     Ok(Deploying::Accepted(Json(deployed), cookie::set(config, &login)))

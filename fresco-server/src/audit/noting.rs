@@ -1,0 +1,128 @@
+//! The one layer that writes calls of the API into the audit log.
+//!
+//! A call is written when it has been answered. When that fails the answer is not given: nobody gets
+//! a session, a key or a tenant that the log does not tell of. What was done by then stays done, which
+//! the answer says, and is in the program's own log; to write each call beforehand, too, would double
+//! every write and tell little more. A caller who goes away, or waits too long, is written as such.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
+use poem_openapi::registry::MetaApi;
+
+use super::calls::is_audited;
+use super::{Audit, Trail};
+use crate::accounts::{AUDIT_OK, AuditActor};
+use crate::http::client::ClientAddress;
+use crate::http::edge;
+use crate::http::problem::{Problem, ProblemCode};
+use crate::platform::Platform;
+
+/// The outcome of a call whose caller did not wait for the answer: it may have been done.
+const UNANSWERED: &str = "unanswered";
+
+/// Writes down the calls that are to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Noting {
+    /// Their names by their paths.
+    calls: Arc<HashMap<String, &'static str>>,
+}
+
+impl Noting {
+    pub(crate) fn new(calls: Vec<MetaApi>) -> Self {
+        let paths = calls.into_iter().flat_map(|group| group.paths);
+        let named = paths.filter_map(|path| {
+            let name = path.operations.iter().find_map(|call| call.operation_id)?;
+            is_audited(name).then_some((path.path, name))
+        });
+        Self { calls: Arc::new(named.collect()) }
+    }
+}
+
+impl<E: Endpoint> Middleware<E> for Noting {
+    type Output = Noted<E>;
+
+    fn transform(&self, inner: E) -> Noted<E> {
+        Noted { noting: self.clone(), inner }
+    }
+}
+
+/// An endpoint whose calls are written down.
+#[derive(Debug)]
+pub(crate) struct Noted<E> {
+    noting: Noting,
+    inner: E,
+}
+
+impl<E: Endpoint> Endpoint for Noted<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let call = self.noting.calls.get(request.uri().path()).copied();
+        let platform = request.data::<Platform>();
+        let (Some(call), Some(platform)) = (call, platform) else {
+            return self.inner.call(request).await.map(IntoResponse::into_response);
+        };
+        let (audit, trail) = (platform.audit.clone(), Trail::default());
+        let from = ClientAddress::of(&request, &platform.config.trusted_proxies).0;
+        let asked = Asked { audit, call, from, trail: trail.clone(), answered: false };
+        request.set_data(trail);
+        let answer = self.inner.call(request).await;
+        let answer = answer.map_or_else(edge::response, IntoResponse::into_response);
+        asked.answer(answer).await
+    }
+}
+
+/// A call that was made, until it is written down.
+struct Asked {
+    audit: Audit,
+    call: &'static str,
+    from: IpAddr,
+    trail: Trail,
+    answered: bool,
+}
+
+impl Asked {
+    async fn answer(mut self, answer: Response) -> poem::Result<Response> {
+        self.answered = true;
+        let good = answer.status().is_success();
+        let code = answer.data::<ProblemCode>().map_or("refused", |code| code.0);
+        let Some(write) = self.write(if good { AUDIT_OK } else { code }) else { return Ok(answer) };
+        match write.await {
+            // What was refused has changed nothing.
+            Err(_) if good => Err(Problem::unnoted().into()),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Begins to write; `None` when this one is left out.
+    fn write(
+        &self,
+        outcome: &'static str,
+    ) -> Option<impl Future<Output = fresco_core::Result<()>> + Send + use<>> {
+        let mut event = self.trail.event(self.call);
+        (event.outcome, event.address) = (outcome.into(), Some(self.from));
+        let known = event.actor != AuditActor::Anonymous && outcome == AUDIT_OK;
+        if !known && !self.audit.admits(self.from) {
+            return None;
+        }
+        let audit = self.audit.clone();
+        Some(async move { audit.note(event).await })
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        // Without a runtime the program is at its end.
+        if !self.answered && tokio::runtime::Handle::try_current().is_ok() {
+            let mut event = self.trail.event(self.call);
+            (event.outcome, event.address) = (UNANSWERED.into(), Some(self.from));
+            if event.actor != AuditActor::Anonymous || self.audit.admits(self.from) {
+                // It goes on by itself, and is waited for when the server stops.
+                drop(self.audit.begin(event));
+            }
+        }
+    }
+}

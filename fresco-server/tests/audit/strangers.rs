@@ -1,0 +1,72 @@
+//! What strangers bring about is bounded, and what was left out is told.
+
+use poem::http::Method;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::rows;
+use crate::support::site::Site;
+use crate::support::{PASSWORD, soon};
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn who_tries_passwords_all_day_does_not_fill_the_disk() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada@example.org").await;
+    // Cheap to refuse: no password is looked at.
+    for _ in 0..100 {
+        site.post("/api/auth.signIn", json!({})).await;
+    }
+    let accounts = &site.platform.accounts;
+    let failures = |rows: Vec<fresco_server::accounts::AuditRow>| {
+        rows.iter().filter(|row| row.event == "auth_sign_in" && row.outcome != "ok").count()
+    };
+    assert_eq!(failures(rows(accounts).await), 20, "of one network");
+    // Of somebody known everything is written that was done.
+    for _ in 0..30 {
+        let body = json!({ "name": "Ada" });
+        site.post_with(&ada, "/api/auth.updateProfile", body).await.ok();
+    }
+    let all = rows(accounts).await;
+    assert_eq!(all.iter().filter(|row| row.event == "auth_update_profile").count(), 30);
+    let body = json!({ "email": "ada@example.org", "password": PASSWORD });
+    site.post("/api/auth.signIn", body).await.ok();
+    assert_eq!(rows(accounts).await.last().unwrap().outcome, "ok", "nor is a sign-in left out");
+
+    // The last look tells, when the server stops.
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    soon("the chores' end", site.platform.chores(&stopped)).await;
+    let last = rows(accounts).await.pop().unwrap();
+    assert_eq!((&*last.event, &*last.actor, last.number), ("rows_left_out", "system", Some(80)));
+    soon("the chores' end", site.platform.chores(&stopped)).await;
+    assert_eq!(rows(accounts).await.len(), all.len() + 2, "once");
+}
+
+/// What was typed into a field that is none of a secret's is not kept either.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn nothing_that_was_typed_is_written_down() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada@example.org").await;
+    let typed = "typed-by-mistake";
+    for (path, body) in [
+        ("auth.signIn", json!({ "email": format!("{typed}@example.org"), "password": typed })),
+        ("auth.signIn", json!({ "email": typed, "password": typed })),
+        ("auth.signIn", json!({ "email": "ada@example.org", "password": typed, typed: typed })),
+        ("apiKeys.create", json!({ "name": "x", "scopes": [typed] })),
+        ("tenants.create", json!({ "subdomain": typed.to_uppercase() })),
+        ("tenants.stop", json!({ "tenantId": typed })),
+        ("auth.resetPassword", json!({ "token": typed, "password": "typed-by-mistake-1" })),
+        ("wizard.deployTenant", json!({ "sessionId": typed })),
+        ("admin.setRole", json!({ "userId": typed, "role": typed })),
+    ] {
+        site.post_with(&ada, &format!("/api/{path}"), body).await;
+    }
+    let request = site.request(Method::POST, &format!("/api/{typed}"));
+    request.body_json(&json!({})).send().await;
+    let all = rows(&site.platform.accounts).await;
+    assert!(all.len() >= 9, "{all:#?}");
+    let text = serde_json::to_string(&all).unwrap();
+    assert!(!text.to_lowercase().contains(typed), "{text}");
+}
