@@ -48,8 +48,7 @@ pub(crate) async fn publish_if_opened(shop: &Shop, tenant: &Tenant, own: &Instan
     let Shop { backends, settings, .. } = shop;
     let Some(endpoint) = &own.endpoint else { return Ok(()) };
     let was_active = tenant.state.first_active_at.is_some();
-    let route =
-        to(backends, settings, tenant.id, &tenant.spec, was_active, own.generation).await?;
+    let route = to(backends, settings, tenant.id, &tenant.spec, was_active, own.generation).await?;
     if !route.has_open_gate() {
         return Ok(());
     }

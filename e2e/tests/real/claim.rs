@@ -222,7 +222,10 @@ async fn until_open(stack: &Stack, tenant: &str) {
         if routers.iter().any(is_open) {
             return;
         }
-        assert!(Instant::now() < deadline, "Traefik does not learn of the opened gate: {routers:#?}");
+        assert!(
+            Instant::now() < deadline,
+            "Traefik does not learn of the opened gate: {routers:#?}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -65,6 +65,9 @@ pub enum Letter {
         subdomain: String,
         /// Its address.
         url: String,
+        /// Whether its app would give itself to its first visitor, and is kept from everybody but its
+        /// owner until it is set up.
+        gated: bool,
     },
     /// A tenant could not be created.
     DeploymentFailed {

@@ -134,7 +134,11 @@ impl Accounts {
     }
 
     /// The hash of an account's password, if this is the password.
-    async fn hash_if(&self, user: Uuid, password: &SecretString) -> Result<Option<String>> {
+    pub(super) async fn hash_if(
+        &self,
+        user: Uuid,
+        password: &SecretString,
+    ) -> Result<Option<String>> {
         let hash: Option<String> = call("accounts.password", async {
             let sql = "SELECT password_hash FROM fresco_server.users WHERE id = $1";
             let row = self.database().client().await?.query_opt(sql, &[&user]).await.mapped()?;

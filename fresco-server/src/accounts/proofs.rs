@@ -47,6 +47,8 @@ pub enum Verification {
     Done(User),
     /// There is no such token, or none any more.
     Unknown,
+    /// The token is good, and this is not the password of its account.
+    WrongPassword,
     /// It has got an account of its own meanwhile.
     Taken,
 }
@@ -124,15 +126,28 @@ impl Accounts {
         Ok(Some(Shown { user: User::read(&row), email: text(&row, "shown").parse()?, own }))
     }
 
-    /// Takes the token of a letter as proof that its address is this person's. When it was not known
-    /// before, all earlier sessions end: whoever opened them may be somebody else.
+    /// Takes the token of a letter and the account's password as proof that its address is this
+    /// person's: the token alone could be that of somebody who made an account for another's address, and
+    /// now waits for the other to follow a link. When the address was not known before, all earlier
+    /// sessions end: whoever opened them may be somebody else.
     ///
     /// # Errors
-    /// The database's own.
-    pub async fn verify_email(&self, token: &SecretString) -> Result<Verification> {
+    /// The database's own; `Unavailable` while too many passwords are hashed.
+    pub async fn verify_email(
+        &self,
+        token: &SecretString,
+        password: &SecretString,
+    ) -> Result<Verification> {
         let Some(hash) = self.keys().letters.hash_token(token) else {
             return Ok(Verification::Unknown);
         };
+        let Some(shown) = self.look(&hash, Purpose::Verify).await? else {
+            return Ok(Verification::Unknown);
+        };
+        // Another password meanwhile ends the token, too.
+        if self.hash_if(shown.user.id, password).await?.is_none() {
+            return Ok(Verification::WrongPassword);
+        }
         call("accounts.verify_email", async {
             let mut client = self.database().client().await?;
             let transaction = client.transaction().await.mapped()?;
@@ -195,8 +210,9 @@ impl Accounts {
     pub async fn reset_password(&self, token: &SecretString, new: &Password) -> Result<bool> {
         let Some(hash) = self.keys().letters.hash_token(token) else { return Ok(false) };
         // Hashing is slow: it is for those who hold a token, and comes before any lock.
-        if !self.is_live(&hash, new).await? {
-            return Ok(false);
+        match self.look(&hash, Purpose::Reset).await? {
+            Some(shown) => new.check_for(&shown.email)?,
+            None => return Ok(false),
         }
         let password = self.passwords().hash(new).await?;
         call("accounts.reset_password", async {
@@ -219,14 +235,14 @@ impl Accounts {
         .await
     }
 
-    /// Whether a token for another password lives, and this may be that password.
-    async fn is_live(&self, hash: &[u8], new: &Password) -> Result<bool> {
-        call("accounts.reset_password", async {
+    /// The account of a token, held by nobody.
+    async fn look(&self, hash: &[u8], purpose: Purpose) -> Result<Option<Shown>> {
+        call("accounts.proof", async {
             let mut client = self.database().client().await?;
             let transaction = client.transaction().await.mapped()?;
-            let shown = self.shown(&transaction, hash, Purpose::Reset).await?;
+            let shown = self.shown(&transaction, hash, purpose).await?;
             transaction.rollback().await.mapped()?;
-            shown.map(|shown| new.check_for(&shown.email)).transpose().map(|live| live.is_some())
+            Ok(shown)
         })
         .await
     }

@@ -13,7 +13,7 @@ function tell(words) {
 
 async function confirmed(event) {
   event.preventDefault();
-  const body = resets ? { token, password: part("password").value } : { token };
+  const body = { token, password: part("password").value };
   const call = resets ? "/api/auth.resetPassword" : "/api/auth.verifyEmail";
   const button = part("form").querySelector("button");
   button.disabled = true;
@@ -35,9 +35,12 @@ async function confirmed(event) {
 
 part("title").textContent = resets ? "Set another password" : "Confirm your address";
 if (token) {
-  tell(resets ? "It signs your account out everywhere." : "It signs your account out everywhere; sign in again afterwards.");
-  part("field").hidden = !resets;
-  part("password").required = resets;
+  tell(resets ? "It signs your account out everywhere." : "It signs your account out everywhere; sign in again afterwards. If you have no account here, close this page.");
+  if (!resets) {
+    part("label").textContent = "Your password";
+    part("password").autocomplete = "current-password";
+    part("password").removeAttribute("minlength");
+  }
   part("form").hidden = false;
   part("form").addEventListener("submit", confirmed);
 } else {

@@ -49,7 +49,7 @@ impl ProfileApi {
 }
 
 /// 403: the password is not the account's.
-fn wrong_password(field: &str) -> Problem {
+pub(super) fn wrong_password(field: &str) -> Problem {
     let words = "This is not the account's password.";
     Problem::new(StatusCode::FORBIDDEN, "wrong_password", words).of_field(field)
 }

@@ -10,6 +10,7 @@ use crate::accounts::{Letter, Password, Verification};
 use crate::api::Tag;
 use crate::api::auth::Nothing;
 use crate::api::body::Body;
+use crate::api::profile::wrong_password;
 use crate::api::text::Text;
 use crate::http::caller::Caller;
 use crate::http::problem::Problem;
@@ -33,12 +34,14 @@ struct PasswordReset {
     password: PasswordText,
 }
 
-/// The token of a letter.
+/// The token of a letter, and who followed its link.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 struct Shown {
     /// The token.
     token: Text,
+    /// The account's password.
+    password: PasswordText,
 }
 
 /// An address that is known to be somebody's.
@@ -109,18 +112,22 @@ impl RecoveryApi {
         if done { Ok(Json(Nothing {})) } else { Err(unknown()) }
     }
 
-    /// Shows by the token of a letter that its address is the account's owner's.
+    /// Shows by the token of a letter, and the account's password, that its address is the account's
+    /// owner's.
     ///
-    /// The token holds for a day, and while neither address nor password have changed. When the
-    /// address was not known to be the owner's before, all sessions of the account end: whoever
-    /// opened them may be somebody else. Errors: 404 `unknown_token`; 409 `email_taken` when another
-    /// account has got the address meanwhile.
+    /// Whoever gets such a letter and knows no password has no account: somebody else made one for
+    /// their address. The token holds for a day, and while neither address nor password have changed.
+    /// When the address was not known to be the owner's before, all sessions of the account end: whoever
+    /// opened them may be somebody else. Errors: 403 `wrong_password`; 404 `unknown_token`; 409
+    /// `email_taken` when another account has got the address meanwhile.
     #[oai(path = "/api/auth.verifyEmail", method = "post", operation_id = "auth_verify_email")]
     async fn verify_email(&self, body: Body<Shown>) -> Result<Json<Verified>, Problem> {
-        let Body(Shown { token }) = body;
-        match self.platform.accounts.verify_email(&SecretString::from(token.0)).await? {
+        let Body(Shown { token, password }) = body;
+        let (token, password) = (SecretString::from(token.0), SecretString::from(password.0));
+        match self.platform.accounts.verify_email(&token, &password).await? {
             Verification::Done(user) => Ok(Json(Verified { email: user.email })),
             Verification::Unknown => Err(unknown()),
+            Verification::WrongPassword => Err(wrong_password("password")),
             Verification::Taken => {
                 let words = "Another account has this address.";
                 Err(Problem::new(StatusCode::CONFLICT, "email_taken", words))

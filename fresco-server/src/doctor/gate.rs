@@ -20,12 +20,15 @@ pub(super) fn judge(
     listeners: &Listeners,
 ) -> Vec<Finding> {
     let Some(folder) = &config.traefik.directory else {
-        return if config.tenants.app.claim_path.is_some() { vec![not_set(config)] } else { vec![] };
+        return if config.tenants.app.claim_path.is_some() {
+            vec![not_set(config)]
+        } else {
+            vec![]
+        };
     };
     let mut findings = Vec::new();
     if !folder.is_dir() || access(folder, Access::WRITE_OK).is_err() {
-        let seen =
-            format!("{} is no folder that this user may write to", folder.display());
+        let seen = format!("{} is no folder that this user may write to", folder.display());
         let make = format!("sudo install -d -o \"$(id -un)\" {}", quote(&folder.to_string_lossy()));
         findings.push(Finding::wrong("gate", seen).mend(make));
     }
@@ -35,7 +38,8 @@ pub(super) fn judge(
             None => return findings,
         }
     } else {
-        let seen = format!("it takes no routes from files, so not from {} either", folder.display());
+        let seen =
+            format!("it takes no routes from files, so not from {} either", folder.display());
         Finding::wrong("gate", seen).mend(start(config))
     });
     findings
@@ -65,23 +69,29 @@ fn sample(
             let seen = format!("it reads {folder_}, and reaches the gate at {address}");
             Finding::ok("gate", seen)
         }
-        404 if !has_sample(folder) => {
-            Finding::ok("gate", format!("it takes routes from files; no server has written to {folder_} yet"))
-        }
+        404 if !has_sample(folder) => Finding::ok(
+            "gate",
+            format!("it takes routes from files; no server has written to {folder_} yet"),
+        ),
         404 => {
             let seen = format!("it takes routes from files, but from none in {folder_}");
             Finding::wrong("gate", seen).mend(start(config))
         }
         500.. if listeners.at(address).is_none() => {
-            let seen = format!("it reads {folder_}; gates are closed, since no server runs at {address}");
+            let seen =
+                format!("it reads {folder_}; gates are closed, since no server runs at {address}");
             Finding::ok("gate", seen)
         }
         500.. => {
-            let seen = format!("it does not reach the gate at {address}, so nobody comes in to set an app up: it must be on this machine, and on the host's network");
+            let seen = format!(
+                "it does not reach the gate at {address}, so nobody comes in to set an app up: it must be on this machine, and on the host's network"
+            );
             Finding::wrong("gate", seen).mend(start(config))
         }
         status => {
-            let seen = format!("a request for the gate that is always closed gets {status} instead of 403");
+            let seen = format!(
+                "a request for the gate that is always closed gets {status} instead of 403"
+            );
             Finding::warning("gate", seen)
         }
     })
@@ -90,5 +100,7 @@ fn sample(
 /// Whether a server has written its sample there.
 fn has_sample(folder: &Path) -> bool {
     let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    files.filter_map(|file| file.file_name().into_string().ok()).any(|name| name.ends_with("-gate.yml"))
+    files
+        .filter_map(|file| file.file_name().into_string().ok())
+        .any(|name| name.ends_with("-gate.yml"))
 }

@@ -161,7 +161,8 @@ pub(super) fn start(config: &Config) -> String {
     );
     if let Some(folder) = &traefik.directory {
         let folder = folder.display().to_string();
-        let (mount, read) = (format!("-v {}:ro", quote(&format!("{folder}:{folder}"))), quote(&folder));
+        let (mount, read) =
+            (format!("-v {}:ro", quote(&format!("{folder}:{folder}"))), quote(&folder));
         command = command.replacen("-v ", &format!("{mount} -v "), 1);
         command.push_str(&format!(" --providers.file.directory={read}"));
     }

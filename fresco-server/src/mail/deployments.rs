@@ -26,7 +26,8 @@ pub(super) async fn tell(platform: &Platform) -> Result<()> {
         let successful = create.status == OperationStatus::Success;
         let subdomain = tenant.spec.subdomain.to_string();
         let letter = if successful {
-            Letter::DeploymentDone { subdomain, url: platform.orchestrator.url(tenant) }
+            let gated = tenant.spec.app.claim_path.is_some();
+            Letter::DeploymentDone { subdomain, url: platform.orchestrator.url(tenant), gated }
         } else {
             let error = create.error.as_ref().map(|error| error.message.clone());
             Letter::DeploymentFailed { subdomain, reason: error.unwrap_or_default() }

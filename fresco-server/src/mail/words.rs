@@ -71,10 +71,17 @@ pub(super) fn of(config: &Config, opened: &OpenedLetter) -> Words {
                 "The password of your account was changed, and the account was signed out elsewhere.\n\nIf it was not you, set another one now, and look where you are signed in:\n\n{home}"
             ),
         ),
-        Letter::DeploymentDone { subdomain, url } => (
+        Letter::DeploymentDone { subdomain, url, gated: false } => (
             "Your instance is ready",
             format!(
                 "Your instance {subdomain} is ready:\n\n{url}\n\nYou look after it here:\n\n{home}"
+            ),
+        ),
+        // The link itself would give the app to whoever reads this on its way.
+        Letter::DeploymentDone { subdomain, url, gated: true } => (
+            "Your instance is ready to be set up",
+            format!(
+                "Your instance {subdomain} is ready, and waits for you to set it up: whoever does so becomes its owner, so it lets nobody else in until then. Sign in here, and follow the link that you find with it:\n\n{home}\n\nAfterwards everybody reaches it here:\n\n{url}"
             ),
         ),
         Letter::DeploymentFailed { subdomain, reason } => (

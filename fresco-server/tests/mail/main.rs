@@ -44,7 +44,7 @@ async fn sign_in(site: &Site, email: &str, password: &str) -> Answer {
 }
 
 async fn verify(site: &Site, token: &str) -> Answer {
-    site.post("/api/auth.verifyEmail", json!({ "token": token })).await
+    site.post("/api/auth.verifyEmail", json!({ "token": token, "password": PASSWORD })).await
 }
 
 async fn forgot(site: &Site, email: &str) -> Answer {

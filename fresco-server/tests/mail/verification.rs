@@ -94,3 +94,20 @@ async fn a_token_of_one_purpose_is_none_of_another() {
     verify(&site, &token).await.refuses(404, "unknown_token");
     crate::reset(&site, &token, "one more password").await.ok();
 }
+
+/// Somebody signs up with another's address and waits for the other to follow the link.
+#[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn who_does_not_know_the_accounts_password_confirms_nothing() {
+    let mail = MailServer::plain();
+    let site = site_with(&mail).await;
+    let squatter = site.sign_up("ada@example.org").await;
+    deliver(&site).await;
+    let token = mail.secret("ada@example.org", ASKED);
+    let body = json!({ "token": token, "password": "whatever Ada may try" });
+    let refused = site.post("/api/auth.verifyEmail", body).await.refuses(403, "wrong_password");
+    assert_eq!(refused.body["field"], "password");
+    let user = site.post_with(&squatter, "/api/auth.getSession", json!({})).await.ok();
+    assert_eq!(user.body["user"]["emailVerified"], false);
+    verify(&site, &token).await.ok();
+}
