@@ -336,10 +336,12 @@ async fn an_opened_gate_needs_nobody_also_after_a_restart_of_traefik() {
         live(&router, &closed).await;
         live(&router, &route).await;
         router.publish(&opened, &endpoint).await.unwrap();
-        gets("the opened one should let everybody in", 200, async || on.visit(&opened, "/").await)
-            .await;
+        gets("the opened one should let everybody in", 200, async || {
+            on.visit(&opened, "/signin").await
+        })
+        .await;
         on.restart_traefik().await;
-        gets("and after a restart", 200, async || on.visit(&opened, "/").await).await;
+        gets("and after a restart", 200, async || on.visit(&opened, "/signin").await).await;
         live(&router, &closed).await;
         for path in ["/", "/signin"] {
             assert_eq!(on.visit(&closed, path).await, 500, "the other one stays closed");
@@ -347,11 +349,20 @@ async fn an_opened_gate_needs_nobody_also_after_a_restart_of_traefik() {
 
         // Past the gate leads nothing but the container, which the file does not name.
         on.stop_app(opened.tenant).await;
-        gets("without the container", 404, async || on.visit(&opened, "/").await).await;
+        eventually("its service should be gone", async || {
+            let listed = router.list().await.unwrap();
+            if listed.iter().all(|entry| entry.tenant != opened.tenant) {
+                Ok(())
+            } else {
+                Err(format!("{listed:?}"))
+            }
+        })
+        .await;
+        assert_eq!(on.visit(&opened, "/signin").await, 404, "without the container");
         router.withdraw(opened.tenant).await.unwrap();
         on.start(&router, &route, &[]).await;
         live(&router, &route).await;
-        gets("what was withdrawn is closed", 500, async || on.visit(&route, "/").await).await;
+        gets("what was withdrawn is closed", 500, async || on.visit(&route, "/signin").await).await;
     })
     .await;
 }
@@ -385,7 +396,7 @@ async fn a_folder_that_is_gone_keeps_no_app_down() {
         let endpoint = on.start(&router, &route, &[]).await;
         live(&router, &route).await;
         router.publish(&route.clone().gated(Some(gate.opened())), &endpoint).await.unwrap();
-        assert_eq!(on.visit(&route, "/").await, 200, "the gate is asked, and lets pass");
+        assert_eq!(on.visit(&route, "/signin").await, 200, "the gate is asked, and lets pass");
         router.withdraw(route.tenant).await.unwrap();
     })
     .await;
