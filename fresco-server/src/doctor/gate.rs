@@ -26,23 +26,17 @@ pub(super) fn judge(
             vec![]
         };
     };
-    let mut findings = Vec::new();
+    let shown = folder.display();
     if !folder.is_dir() || access(folder, Access::WRITE_OK).is_err() {
-        let seen = format!("{} is no folder that this user may write to", folder.display());
+        let seen = format!("{shown} is no folder that this user may write to");
         let make = format!("sudo install -d -o \"$(id -un)\" {}", quote(&folder.to_string_lossy()));
-        findings.push(Finding::wrong("gate", seen).mend(make));
+        return vec![Finding::wrong("gate", seen).mend(make)];
     }
-    findings.push(if report.providers.iter().any(|provider| provider == "File") {
-        match sample(config, folder, report, listeners) {
-            Some(finding) => finding,
-            None => return findings,
-        }
-    } else {
-        let seen =
-            format!("it takes no routes from files, so not from {} either", folder.display());
-        Finding::wrong("gate", seen).mend(start(config))
-    });
-    findings
+    if !report.providers.iter().any(|provider| provider == "File") {
+        let seen = format!("it takes no routes from files, so not from {shown} either");
+        return vec![Finding::wrong("gate", seen).mend(start(config))];
+    }
+    sample(config, folder, report, listeners).into_iter().collect()
 }
 
 fn not_set(config: &Config) -> Finding {
@@ -63,23 +57,23 @@ fn sample(
     report: &TraefikReport,
     listeners: &Listeners,
 ) -> Option<Finding> {
-    let (address, folder_) = (near(config.listen), folder.display());
+    let (address, shown) = (near(config.listen), folder.display());
     Some(match *report.gate.as_ref().ok()? {
         403 => {
-            let seen = format!("it reads {folder_}, and reaches the gate at {address}");
+            let seen = format!("it reads {shown}, and reaches the gate at {address}");
             Finding::ok("gate", seen)
         }
         404 if !has_sample(folder) => Finding::ok(
             "gate",
-            format!("it takes routes from files; no server has written to {folder_} yet"),
+            format!("it takes routes from files; no server has written to {shown} yet"),
         ),
         404 => {
-            let seen = format!("it takes routes from files, but from none in {folder_}");
+            let seen = format!("it takes routes from files, but from none in {shown}");
             Finding::wrong("gate", seen).mend(start(config))
         }
         500.. if listeners.at(address).is_none() => {
             let seen =
-                format!("it reads {folder_}; gates are closed, since no server runs at {address}");
+                format!("it reads {shown}; gates are closed, since no server runs at {address}");
             Finding::ok("gate", seen)
         }
         500.. => {
