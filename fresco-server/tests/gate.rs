@@ -31,6 +31,7 @@ async fn service(database: &Database) -> TestClient<BoxEndpoint<'static, Respons
         ("AUTH_SECRET", SECRET),
         ("PUBLIC_URL", "https://platform.example.org"),
         ("BASE_DOMAIN", "example.org"),
+        ("SIGNUP", "open"),
     ]))
     .unwrap();
     let backends = MemoryWorld::new().backends();

@@ -251,7 +251,7 @@ pub const TABLE: &[Row] = &[
     row("health", PUBLIC, Takes::Nothing, About::Nothing, 200, empty),
     row(
         "wizard_check_subdomain",
-        PUBLIC,
+        EVERYBODY,
         Takes::Nothing,
         About::Nothing,
         200,
@@ -265,7 +265,7 @@ pub const TABLE: &[Row] = &[
         200,
         |thing| json!({ "email": format!("{}@example.org", thing.name) }),
     ),
-    row("wizard_update_session", PUBLIC, Takes::Nothing, About::Wizard, 200, step),
+    row("wizard_update_session", EVERYBODY, Takes::Nothing, About::Wizard, 200, step),
     row("wizard_get_session", PUBLIC, Takes::Nothing, About::Wizard, 200, session),
     row("wizard_verify_email", NO_CODE, Takes::Nothing, About::Wizard, 200, code),
     row("wizard_resend_code", NO_CODE, Takes::Nothing, About::Wizard, 202, session),

@@ -118,8 +118,11 @@ async fn a_token_ends_with_its_hour_and_a_reset_verifies_the_address() {
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn without_mail_in_production_it_says_so() {
-    let settings =
-        [("PUBLIC_URL", "https://fresco.example.org"), ("BASE_DOMAIN", "fresco.example.org")];
+    let settings = [
+        ("PUBLIC_URL", "https://fresco.example.org"),
+        ("BASE_DOMAIN", "fresco.example.org"),
+        ("SIGNUP", "open"),
+    ];
     let site = Site::on(Database::migrated().await, &settings, &FaultPlan::none()).await;
     let cookie = site.sign_up("ada@example.org").await;
     forgot(&site, "ada@example.org").await.refuses(409, "no_mail");
