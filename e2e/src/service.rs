@@ -53,6 +53,7 @@ impl Service {
             .with("DOCKER_NETWORK", stack.network())
             .with("TRAEFIK_HTTP_PORT", http)
             .with("TRAEFIK_DASHBOARD_PORT", api)
+            .with("TRAEFIK_DIRECTORY", stack.traefik_directory().display())
             .with("FRESCO_APP", "generic")
             .with("FRESCO_IMAGE", "fresco-dev/tenant-app:1")
             .with("LOG", "warn")

@@ -1,6 +1,7 @@
 //! PostgreSQL and Traefik for one run of the tests.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fresco_core::PlatformId;
@@ -25,7 +26,8 @@ pub struct Stack {
     gateway: IpAddr,
     postgres: ContainerAsync<GenericImage>,
     postgres_port: u16,
-    _traefik: ContainerAsync<GenericImage>,
+    traefik: ContainerAsync<GenericImage>,
+    directory: PathBuf,
     http_port: u16,
     api_port: u16,
 }
@@ -50,14 +52,17 @@ impl Stack {
         let gateway = docker.gateway();
         let (postgres, postgres_port) = start_postgres(gateway).await;
         let (http_port, api_port) = (free_port(), free_port());
-        let traefik = start_traefik(&network, http_port, api_port).await;
+        let directory = std::env::temp_dir().join(&network);
+        std::fs::create_dir(&directory).expect("a folder for Traefik");
+        let traefik = start_traefik(&network, &directory, http_port, api_port).await;
         Self {
             network,
             table,
             gateway,
             postgres,
             postgres_port,
-            _traefik: traefik,
+            traefik,
+            directory,
             http_port,
             api_port,
         }
@@ -79,6 +84,12 @@ impl Stack {
     #[must_use]
     pub const fn proxy_ports(&self) -> (u16, u16) {
         (self.http_port, self.api_port)
+    }
+
+    /// The folder of Traefik's file provider.
+    #[must_use]
+    pub fn traefik_directory(&self) -> &Path {
+        &self.directory
     }
 
     /// PostgreSQL, on loopback.
@@ -128,6 +139,12 @@ impl Stack {
         self.postgres.start().await.expect("PostgreSQL starts again");
     }
 
+    /// Ends Traefik as a crash would, and starts it again.
+    pub async fn restart_traefik(&self) {
+        self.traefik.stop_with_timeout(Some(0)).await.expect("Traefik is killed");
+        self.traefik.start().await.expect("Traefik starts again");
+    }
+
     /// Removes what only this run made.
     pub async fn stop(self) {
         let containers = Command::new("docker")
@@ -138,7 +155,8 @@ impl Stack {
         for id in ids.split_whitespace() {
             let _ = Command::new("docker").args(["rm", "-f", id]).output();
         }
-        self._traefik.rm().await.expect("Traefik is removed");
+        self.traefik.rm().await.expect("Traefik is removed");
+        let _ = std::fs::remove_dir_all(&self.directory);
         self.postgres.rm().await.expect("PostgreSQL is removed");
         let _ = Command::new("docker").args(["network", "rm", &self.network]).output();
         // Of those who ran a server here; others have none.
@@ -204,7 +222,12 @@ async fn start_postgres(gateway: IpAddr) -> (ContainerAsync<GenericImage>, u16) 
     (container, port)
 }
 
-async fn start_traefik(network: &str, http: u16, api: u16) -> ContainerAsync<GenericImage> {
+async fn start_traefik(
+    network: &str,
+    directory: &Path,
+    http: u16,
+    api: u16,
+) -> ContainerAsync<GenericImage> {
     let constraint =
         format!("--providers.docker.constraints=Label(`traefik.docker.network`,`{network}`)");
     GenericImage::new("fresco-dev/traefik", "3")
@@ -213,12 +236,14 @@ async fn start_traefik(network: &str, http: u16, api: u16) -> ContainerAsync<Gen
         .with_label(TEST_LABEL, "traefik")
         .with_host_config_modifier(comes_back)
         .with_mount(Mount::bind_mount(SOCKET, SOCKET))
+        .with_mount(Mount::bind_mount(directory.display().to_string(), "/routes"))
         .with_cmd([
             format!("--entrypoints.web.address=127.0.0.1:{http}"),
             format!("--entrypoints.traefik.address=127.0.0.1:{api}"),
             "--api.insecure=true".into(),
             "--providers.docker=true".into(),
             "--providers.docker.exposedByDefault=false".into(),
+            "--providers.file.directory=/routes".into(),
             "--providers.providersThrottleDuration=200ms".into(),
             "--global.checkNewVersion=false".into(),
             "--global.sendAnonymousUsage=false".into(),

@@ -34,6 +34,7 @@ mod reconcile;
 mod repairs;
 mod request;
 mod router;
+mod routes;
 mod run;
 mod runtime;
 mod settings;

@@ -17,6 +17,7 @@ use crate::prove::{self, IsolationState, Proof};
 use crate::reconcile::{self, Reconciliation};
 use crate::request::{Accepted, Inventory, Update};
 use crate::router::Route;
+use crate::routes;
 use crate::runtime::{LogLine, LogQuery};
 use crate::settings::Settings;
 use crate::step::Action;
@@ -352,6 +353,21 @@ impl Orchestrator {
     #[must_use]
     pub fn stalled(&self) -> Option<Duration> {
         self.shop.stalled.borrow().map(|since| since.elapsed())
+    }
+
+    /// Tells the proxy that a tenant's gate was opened: from then on it asks nobody. Without this call
+    /// the reconciler does so in time. A tenant that does not run is told of when it starts.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown tenant; the backends' own.
+    pub async fn publish_opened_gate(&self, id: TenantId) -> Result<()> {
+        let tenant = self.tenant(id).await?;
+        let list = self.backends().runtime.list(Some(id));
+        let instances = call("runtime.list", self.settings().call_deadline, list).await?;
+        match instances.iter().find(|instance| reconcile::is_own(&tenant, instance)) {
+            Some(own) => routes::publish_if_opened(&self.shop, &tenant, own).await,
+            None => Ok(()),
+        }
     }
 
     /// Looks now at what tenants do to the database that they share, and stops those that are past

@@ -25,6 +25,7 @@ use crate::instance::Instance;
 use crate::operation::{Actor, NewOperation, Operation, Target};
 use crate::prove;
 use crate::repairs::{self, Repairs};
+use crate::routes;
 use crate::runtime::RuntimeEvent;
 use crate::step::Action;
 use crate::store::TenantQuery;
@@ -176,7 +177,9 @@ pub(crate) async fn once(shop: &Shop) -> Result<Reconciliation> {
     let well = tenants.values().filter(|tenant| fault(tenant, &there).is_none());
     let running = well
         .filter(|tenant| tenant.state.status == TenantStatus::Active && should_run(tenant, &there));
-    let running = running.filter_map(|tenant| Some((tenant, own(tenant, &there)?))).collect();
+    let running: Vec<_> =
+        running.filter_map(|tenant| Some((tenant, own(tenant, &there)?))).collect();
+    routes::publish_opened(shop, &running).await;
     let unreached = unreached::look(shop, running).await;
     for tenant in tenants.values() {
         let is_unreached = unreached.contains(&tenant.id);
@@ -217,7 +220,7 @@ async fn look(shop: &Shop, tenant: Option<TenantId>) -> Result<Sight> {
     })
 }
 
-fn is_own(tenant: &Tenant, instance: &Instance) -> bool {
+pub(crate) fn is_own(tenant: &Tenant, instance: &Instance) -> bool {
     tenant.state.container.as_ref().is_some_and(|container| container.id == instance.id)
 }
 

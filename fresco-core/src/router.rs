@@ -29,7 +29,7 @@ pub struct Route {
     pub probe_path: String,
     /// The status that it answers with there.
     pub probe_status: u16,
-    /// Who is asked before each request; `None` lets everybody pass.
+    /// Who is asked before each request, unless it is open; without one everybody may pass.
     pub gate: Option<Gate>,
 }
 
@@ -61,6 +61,19 @@ impl Route {
     pub fn gated(mut self, gate: Option<Gate>) -> Self {
         self.gate = gate;
         self
+    }
+
+    /// The gate, if it is closed: only then the proxy has to ask it.
+    #[must_use]
+    pub fn closed_gate(&self) -> Option<&Gate> {
+        self.gate.as_ref().filter(|gate| !gate.is_open)
+    }
+
+    /// Whether there is a gate and it is open: a container that was made before may still carry what
+    /// names it.
+    #[must_use]
+    pub fn has_open_gate(&self) -> bool {
+        self.gate.as_ref().is_some_and(|gate| gate.is_open)
     }
 }
 
@@ -112,6 +125,9 @@ pub trait Router: fmt::Debug + Send + Sync + 'static {
     /// - A gate keeps out whom it refuses.
     /// - A gate lets in whom it allows.
     /// - A gate that gives no answer keeps everybody out.
+    /// - Publishing with the gate opened lets everybody in, without another container, also when the
+    ///   gate gives no answer.
+    /// - Publishing with the gate closed again keeps out whom it refuses.
     /// - Publishing twice changes nothing.
     /// - Publishing with a new endpoint moves the route.
     async fn publish(&self, route: &Route, endpoint: &Endpoint) -> Result<()>;

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use fresco_core::memory::MemoryWorld;
 use fresco_core::{
-    Actor, AppProfile, ClaimGates, Gate, Orchestrator, OwnerId, Result, TenantId, TenantSpec,
-    Update,
+    Actor, AppProfile, ClaimGates, ContainerRuntime, Gate, Orchestrator, OwnerId, Result, TenantId,
+    TenantSpec, Update,
 };
 
 const GATE: &str = "http://gate.example/";
 
-/// Gates that one switch opens. It remembers what it was asked.
+/// Gates that one switch opens. They remember what they were asked.
 #[derive(Clone, Debug, Default)]
 struct Gates {
     open: Arc<Mutex<bool>>,
@@ -23,7 +23,8 @@ struct Gates {
 impl ClaimGates for Gates {
     async fn gate(&self, tenant: TenantId, was_active: bool) -> Result<Option<Gate>> {
         self.asked.lock().unwrap().push((tenant, was_active));
-        Ok((!*self.open.lock().unwrap()).then(|| Gate::new(GATE)))
+        let gate = Gate::new(GATE);
+        Ok(Some(if *self.open.lock().unwrap() { gate.opened() } else { gate }))
     }
 }
 
@@ -47,7 +48,7 @@ async fn deploy(orchestrator: &Orchestrator, claim_path: Option<&str>) -> Tenant
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_without_an_owner_is_gated_until_a_container_is_made_after_the_gate_opened() {
+async fn an_app_without_an_owner_is_gated_until_its_gate_is_opened() {
     let gates = Gates::default();
     let (world, orchestrator) = platform(&gates).await;
     let workers = orchestrator.start();
@@ -69,11 +70,38 @@ async fn an_app_without_an_owner_is_gated_until_a_container_is_made_after_the_ga
     assert_eq!(visit(), 403, "its next container is behind the gate, too");
     let asked = gates.asked.lock().unwrap().clone();
     assert!(asked.iter().all(|asked| *asked == (id, true)) && !asked.is_empty(), "{asked:?}");
+    workers.shutdown().await;
     *gates.open.lock().unwrap() = true;
     assert_eq!(visit(), 403, "what the container carries holds");
-    update().await;
-    assert_eq!(visit(), 200);
+    let container = world.runtime().list(Some(id)).await.unwrap();
+    orchestrator.publish_opened_gate(id).await.unwrap();
+    assert_eq!(visit(), 200, "the proxy asks nobody");
+    assert_eq!(world.runtime().list(Some(id)).await.unwrap(), container, "it is the same one");
+
+    let workers = orchestrator.start();
+    let stopped = orchestrator.stop_tenant(id, Actor::System).await.unwrap();
+    assert_eq!(orchestrator.wait(stopped.operation.id).await.unwrap().error, None);
+    let started = orchestrator.start_tenant(id, Actor::System).await.unwrap();
+    assert_eq!(orchestrator.wait(started.operation.id).await.unwrap().error, None);
+    assert_eq!(visit(), 200, "also after a stop and a start of what still carries the gate");
     workers.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_opened_by_itself_is_published_by_the_reconciler() {
+    let gates = Gates::default();
+    let (world, orchestrator) = platform(&gates).await;
+    let workers = orchestrator.start();
+    let id = deploy(&orchestrator, Some("/setup")).await;
+    let host = "study.example.org".parse().unwrap();
+    workers.shutdown().await;
+    orchestrator.reconcile().await.unwrap();
+    assert_eq!(world.router().visit(&host, "/signin"), 500, "it is closed");
+    *gates.open.lock().unwrap() = true;
+    orchestrator.reconcile().await.unwrap();
+    assert_eq!(world.router().visit(&host, "/signin"), 200);
+    let asked = gates.asked.lock().unwrap().last().copied();
+    assert_eq!(asked, Some((id, true)), "the app was active before");
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,18 +5,21 @@ mod common;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bollard::models::{ContainerCreateBody, HostConfig};
-use bollard::query_parameters::{CreateContainerOptions, StartContainerOptions};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptions, StartContainerOptions,
+};
 use common::{Corner, eventually};
 use fresco_core::conformance::{Fixture, RouterFixture};
 use fresco_core::{
     ContainerRuntime, Endpoint, Gate, Generation, Hostname, PlatformId, Route, RouteState, Router,
     TenantId,
 };
-use fresco_docker::{TraefikConfig, TraefikLabels};
+use fresco_docker::{TraefikConfig, TraefikLabels, TraefikReport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TRAEFIK: &str = "fresco-dev/traefik:3";
@@ -27,6 +30,8 @@ struct OnTraefik {
     secure: SocketAddr,
     probe: SocketAddr,
     api: SocketAddr,
+    /// What its file provider reads.
+    folder: PathBuf,
 }
 
 /// Ports that were free a moment ago, all different.
@@ -39,9 +44,30 @@ impl OnTraefik {
     async fn new() -> Self {
         let corner = Corner::new().await;
         let [web, secure, probe, api] = free_ports();
-        let this = Self { corner, web, secure, probe, api };
+        let folder = std::env::temp_dir().join(&corner.network);
+        std::fs::create_dir(&folder).unwrap();
+        let this = Self { corner, web, secure, probe, api, folder };
         this.start_traefik().await;
         this
+    }
+
+    fn name(&self) -> String {
+        format!("{}-traefik", self.corner.network)
+    }
+
+    /// Ends Traefik as a crash would, and starts it again.
+    async fn restart_traefik(&self) {
+        let docker = &self.corner.docker;
+        docker.kill_container(&self.name(), None::<KillContainerOptions>).await.unwrap();
+        docker.start_container(&self.name(), None::<StartContainerOptions>).await.unwrap();
+        self.traefik_answers().await;
+    }
+
+    async fn traefik_answers(&self) {
+        eventually("Traefik should answer", async || {
+            self.traefik().health().await.map_err(|error| error.chain())
+        })
+        .await;
     }
 
     async fn start_traefik(&self) {
@@ -56,6 +82,7 @@ impl OnTraefik {
             "--providers.docker=true".into(),
             "--providers.docker.exposedByDefault=false".into(),
             format!("--providers.docker.constraints=Label(`traefik.docker.network`,`{network}`)"),
+            "--providers.file.directory=/routes".into(),
             "--providers.providersThrottleDuration=100ms".into(),
             "--global.checkNewVersion=false".into(),
             "--global.sendAnonymousUsage=false".into(),
@@ -67,18 +94,19 @@ impl OnTraefik {
             labels: Some(self.corner.test_label()),
             host_config: Some(HostConfig {
                 network_mode: Some("host".into()),
-                binds: Some(vec!["/var/run/docker.sock:/var/run/docker.sock:ro".into()]),
+                binds: Some(vec![
+                    "/var/run/docker.sock:/var/run/docker.sock:ro".into(),
+                    format!("{}:/routes:ro", self.folder.display()),
+                ]),
                 ..Default::default()
             }),
             ..Default::default()
         };
-        let created = docker.create_container(None::<CreateContainerOptions>, body).await;
+        let name = CreateContainerOptionsBuilder::new().name(&self.name()).build();
+        let created = docker.create_container(Some(name), body).await;
         let id = created.expect("fresco-dev/traefik:3: run dev/images/build").id;
         docker.start_container(&id, None::<StartContainerOptions>).await.unwrap();
-        eventually("Traefik should answer", async || {
-            self.traefik().health().await.map_err(|error| error.chain())
-        })
-        .await;
+        self.traefik_answers().await;
     }
 
     fn config(&self) -> TraefikConfig {
@@ -87,6 +115,18 @@ impl OnTraefik {
             .network(&self.corner.network)
             .proxy(self.web)
             .api(self.api)
+            .directory(&self.folder)
+    }
+
+    /// The status of the answer to a GET at one of the entrypoints.
+    async fn get(&self, entrypoint: SocketAddr, host: &str, path: &str) -> u16 {
+        let mut stream = tokio::net::TcpStream::connect(entrypoint).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
     }
 
     fn traefik(&self) -> TraefikLabels {
@@ -116,6 +156,7 @@ impl OnTraefik {
 impl Fixture for OnTraefik {
     async fn clean_up(&self) {
         self.corner.remove_all().await;
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -186,14 +227,7 @@ impl RouterFixture for OnTraefik {
     }
 
     async fn visit(&self, route: &Route, path: &str) -> u16 {
-        let mut stream = tokio::net::TcpStream::connect(self.web).await.unwrap();
-        let host = &route.hosts[0];
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer);
-        answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+        self.get(self.web, route.hosts[0].as_str(), path).await
     }
 }
 
@@ -272,6 +306,119 @@ async fn another_platforms_routes_are_not_listed() {
         };
         assert_eq!(listed(on.traefik().list().await.unwrap()), [ours.tenant]);
         assert_eq!(listed(other.list().await.unwrap()), [theirs.tenant]);
+    })
+    .await;
+}
+
+async fn gets(what: &str, status: u16, get: impl AsyncFn() -> u16) {
+    eventually(what, async || match get().await {
+        seen if seen == status => Ok(()),
+        seen => Err(seen.to_string()),
+    })
+    .await;
+}
+
+/// A route behind a gate where nobody answers, and the same with its gate opened.
+fn gated(on: &OnTraefik) -> (Route, Route) {
+    let gate = on.absent_gate();
+    let route = on.route().gated(Some(gate.clone()));
+    (route.clone(), route.gated(Some(gate.opened())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn an_opened_gate_needs_nobody_also_after_a_restart_of_traefik() {
+    on_traefik(async |on| {
+        let router = on.traefik();
+        let ((closed, _), (route, opened)) = (gated(on), gated(on));
+        on.start(&router, &closed, &[]).await;
+        let endpoint = on.start(&router, &route, &[]).await;
+        live(&router, &closed).await;
+        live(&router, &route).await;
+        router.publish(&opened, &endpoint).await.unwrap();
+        gets("the opened one should let everybody in", 200, async || {
+            on.visit(&opened, "/signin").await
+        })
+        .await;
+        on.restart_traefik().await;
+        gets("and after a restart", 200, async || on.visit(&opened, "/signin").await).await;
+        live(&router, &closed).await;
+        for path in ["/", "/signin"] {
+            assert_eq!(on.visit(&closed, path).await, 500, "the other one stays closed");
+        }
+
+        // Past the gate leads nothing but the container, which the file does not name.
+        on.stop_app(opened.tenant).await;
+        eventually("its service should be gone", async || {
+            let listed = router.list().await.unwrap();
+            if listed.iter().all(|entry| entry.tenant != opened.tenant) {
+                Ok(())
+            } else {
+                Err(format!("{listed:?}"))
+            }
+        })
+        .await;
+        assert_eq!(on.visit(&opened, "/signin").await, 404, "without the container");
+        router.withdraw(opened.tenant).await.unwrap();
+        on.start(&router, &route, &[]).await;
+        live(&router, &route).await;
+        gets("what was withdrawn is closed", 500, async || on.visit(&route, "/signin").await).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn an_opened_gate_of_an_https_route_is_probed_past_it() {
+    on_traefik(async |on| {
+        let router = TraefikLabels::new(on.config().https(None, "probe", on.probe));
+        let (route, opened) = gated(on);
+        let endpoint = on.start(&router, &route, &[]).await;
+        live(&router, &route).await;
+        let host = route.hosts[0].as_str();
+        assert_eq!(on.get(on.probe, host, "/signin").await, 404, "only a look passes the gate");
+        router.publish(&opened, &endpoint).await.unwrap();
+        gets("past the gate", 200, async || on.get(on.probe, host, "/signin").await).await;
+        live(&router, &opened).await;
+        assert_eq!(on.get(on.web, host, "/").await, 404, "plain http leads nowhere as before");
+        assert_eq!(router.list().await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn a_folder_that_is_gone_keeps_no_app_down() {
+    on_traefik(async |on| {
+        let router = TraefikLabels::new(on.config().directory(on.folder.join("gone")));
+        let gate = on.start_gate(true).await;
+        let route = on.route().gated(Some(gate.clone()));
+        let endpoint = on.start(&router, &route, &[]).await;
+        live(&router, &route).await;
+        router.publish(&route.clone().gated(Some(gate.opened())), &endpoint).await.unwrap();
+        assert_eq!(on.visit(&route, "/signin").await, 200, "the gate is asked, and lets pass");
+        router.withdraw(route.tenant).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn a_sample_shows_whether_traefik_reads_the_folder_and_reaches_the_gate() {
+    on_traefik(async |on| {
+        let (router, host) = (on.traefik(), "-gate.localhost");
+        let seen = async || {
+            let report = TraefikReport::gather(&on.config(), "-.localhost", host).await.unwrap();
+            assert!(report.providers.contains(&"File".to_owned()), "{report:?}");
+            assert_eq!(report.answer.as_ref().ok(), Some(&404));
+            report.gate.unwrap()
+        };
+        assert_eq!(seen().await, 404, "nobody has written one");
+        router.write_sample(host, &on.absent_gate()).await.unwrap();
+        gets("nobody answers for the gate", 500, seen).await;
+        router.write_sample(host, &on.start_gate(false).await).await.unwrap();
+        gets("the gate refuses", 403, seen).await;
+        assert!(router.list().await.unwrap().is_empty(), "it is no tenant's route");
     })
     .await;
 }

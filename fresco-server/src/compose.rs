@@ -16,7 +16,7 @@ use crate::accounts::{
 };
 use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
-use crate::http::gate::Gates;
+use crate::http::gate::{self, Gates};
 use crate::platform::Platform;
 
 /// How long the parts may take to answer when the server starts: a machine that boots starts all of
@@ -160,6 +160,10 @@ async fn backends(config: &Config) -> Result<(Backends, Capacity)> {
     let tenants = Arc::new(PostgresTenants::connect(tenants).await?);
     let traefik = TraefikConfig::new(id).network(&config.docker_network);
     let traefik = TraefikLabels::new(proxy(&config.traefik, traefik));
+    let sample = (gate::sample_host(&config.base_domain), gate::sample(config.listen));
+    if let Err(error) = traefik.write_sample(&sample.0, &sample.1).await {
+        tracing::warn!(error = %error.chain(), "Traefik will go on asking gates that are opened; see fresco-server doctor");
+    }
     let (memory_mb, connections) = (docker.memory_mb().await?, tenants.max_connections().await?);
     let capacity = config.room.capacity(&config.tenants, memory_mb, connections);
     tell_of_others(&docker).await?;
@@ -287,6 +291,10 @@ pub(crate) fn proxy(from: &Traefik, to: TraefikConfig) -> TraefikConfig {
             let resolver = from.cert_resolver.as_deref();
             to.public_port(from.https_port).https(resolver, &from.probe_entrypoint, from.probe)
         }
+    };
+    let to = match &from.directory {
+        Some(folder) => to.directory(folder),
+        None => to,
     };
     match &from.entrypoint {
         Some(name) => to.entrypoints([name]),

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fresco_core::{Guarantee, Hostname, Quota};
@@ -139,6 +140,8 @@ pub struct Traefik {
     pub probe_entrypoint: String,
     /// Its address.
     pub probe: SocketAddr,
+    /// The folder of its file provider.
+    pub directory: Option<PathBuf>,
 }
 
 /// All that is wrong with the settings.
@@ -310,6 +313,9 @@ impl Reader<'_> {
         let (entrypoint, cert_resolver) =
             (self.text("TRAEFIK_ENTRYPOINT"), self.text("TRAEFIK_CERT_RESOLVER"));
         let probe_entrypoint = self.text("TRAEFIK_PROBE_ENTRYPOINT");
+        let directory = self.text("TRAEFIK_DIRECTORY").map(PathBuf::from);
+        let is_whole = directory.as_ref().is_none_or(|folder| folder.is_absolute());
+        self.check("TRAEFIK_DIRECTORY", is_whole, "must be a whole path, beginning with /");
         Some(Traefik {
             https: https?,
             tls_upstream: tls_upstream?,
@@ -320,6 +326,7 @@ impl Reader<'_> {
             cert_resolver,
             probe_entrypoint: probe_entrypoint?,
             probe: at(probe)?,
+            directory,
         })
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use fresco_e2e::Stack;
 use fresco_e2e::service::Service;
 use reqwest::{Client, Method, Response, redirect};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::service::{PROGRAM, email, name};
 
@@ -173,10 +174,68 @@ pub(crate) async fn a_stranger_who_comes_first_does_not_become_owner(stack: &Sta
     assert!(status == 403 && text.contains("already owned"), "{status} {text}");
     assert_eq!(stranger.get("/whoami", "").await.0, 200);
 
-    // The next container has no gate, and needs the server no more.
+    // From then on it needs Traefik and its container alone. The other one is closed as before.
+    let closed = Visitor::new(stack, &second);
+    until_open(stack, &tenant).await;
+    server.kill().await;
+    served_without_a_server(&stranger, &closed).await;
+    stack.restart_traefik().await;
+    until_open(stack, &tenant).await;
+    served_without_a_server(&stranger, &closed).await;
+
+    // So it is after a stop and a start of the same container, and for the next one.
+    let server = service.start().await;
+    let owner = owner.at(&server);
+    for action in ["stop", "start"] {
+        owner.act(action, id.clone()).await;
+    }
+    until_open(stack, &tenant).await;
     let update = json!({ "tenantId": tenant, "image": "fresco-dev/tenant-app:2" });
     owner.act("update", update).await;
     server.kill().await;
-    assert_eq!(stranger.get("/whoami", "").await.0, 200);
+    served_without_a_server(&stranger, &closed).await;
+
+    // What is destroyed leaves nothing behind.
+    let server = service.start().await;
+    let destroy = json!({ "tenantId": tenant, "confirmation": subdomain });
+    owner.at(&server).act("destroy", destroy).await;
+    let left = std::fs::read_dir(stack.traefik_directory()).unwrap();
+    let mut left = left.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert!(!left.any(|name| name.contains(&tenant)), "a file of it is left");
     std::fs::remove_file(profile).unwrap();
+}
+
+/// Waits until Traefik serves the router past the tenant's gate.
+async fn until_open(stack: &Stack, tenant: &str) {
+    let url = format!("http://127.0.0.1:{}/api/http/routers?per_page=1000", stack.proxy_ports().1);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        // Traefik may be just about to start.
+        let routers = match reqwest::get(&url).await {
+            Ok(answer) => answer.json::<Vec<Value>>().await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let is_open = |router: &Value| {
+            let name = router["name"].as_str().unwrap_or_default();
+            name.ends_with(&format!("{tenant}-open@file")) && router["status"] == "enabled"
+        };
+        if routers.iter().any(is_open) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "Traefik does not learn of the opened gate: {routers:#?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn served_without_a_server(open: &Visitor, closed: &Visitor) {
+    for path in ["/whoami", "/signin"] {
+        assert_eq!(open.get(path, "").await.0, 200, "{path}");
+    }
+    for path in ["/whoami", "/signin", "/setup", "/"] {
+        let (status, text) = closed.get(path, "").await;
+        assert!(status >= 500, "{path}: {status} {text}");
+    }
 }

@@ -375,6 +375,8 @@ macro_rules! __router_cases {
             publish_with_a_gate_keeps_out_whom_it_refuses
             publish_with_a_gate_lets_in_whom_it_allows
             publish_with_a_gate_that_is_away_keeps_all_out
+            publish_with_an_opened_gate_lets_all_in
+            publish_with_a_gate_closed_again_keeps_out
             withdraw_ends_it
             withdraw_tolerates_an_absent_one
             probe_of_an_unknown_route_is_absent

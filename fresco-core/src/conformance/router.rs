@@ -115,19 +115,39 @@ pub async fn publish_moves_the_route<F: RouterFixture + ?Sized>(fixture: &F) {
 }
 
 /// A live route with this gate.
-async fn live_behind<F: RouterFixture + ?Sized>(fixture: &F, gate: Gate) -> Route {
+async fn live_behind<F: RouterFixture + ?Sized>(fixture: &F, gate: Gate) -> (Route, Endpoint) {
     let (router, route) = (fixture.router(), route(fixture).gated(Some(gate)));
     let endpoint = fixture.start_app(&route, true).await;
     done("publish", router.publish(&route, &endpoint).await);
     becomes_live(&router, &route).await;
-    route
+    (route, endpoint)
+}
+
+/// Publishes the route with its gate opened, and waits until everybody reaches the same container.
+async fn open<F: RouterFixture + ?Sized>(fixture: &F, route: &Route, endpoint: &Endpoint) -> Route {
+    let router = fixture.router();
+    let opened = route.clone().gated(route.gate.clone().map(Gate::opened));
+    done("publish with the gate opened", router.publish(&opened, endpoint).await);
+    visits_get(fixture, &opened, 200).await;
+    becomes_live(&router, &opened).await;
+    opened
+}
+
+async fn visits_get<F: RouterFixture + ?Sized>(fixture: &F, route: &Route, status: u16) {
+    eventually("a visitor should get another answer", async || {
+        match fixture.visit(route, PATH).await {
+            seen if seen == status => Ok(()),
+            seen => Err((seen, "instead of", status)),
+        }
+    })
+    .await;
 }
 
 /// A route with a gate does so, too, whatever the gate answers.
 pub async fn publish_of_a_gated_one_makes_it_live<F: RouterFixture + ?Sized>(fixture: &F) {
-    let mut live = vec![live_behind(fixture, fixture.absent_gate()).await];
+    let mut live = vec![live_behind(fixture, fixture.absent_gate()).await.0];
     for allows in [true, false] {
-        live.push(live_behind(fixture, fixture.start_gate(allows).await).await);
+        live.push(live_behind(fixture, fixture.start_gate(allows).await).await.0);
     }
     for route in &live {
         let entry = RouteEntry { tenant: route.tenant, hosts: route.hosts.clone() };
@@ -137,7 +157,7 @@ pub async fn publish_of_a_gated_one_makes_it_live<F: RouterFixture + ?Sized>(fix
 
 /// A gate keeps out whom it refuses.
 pub async fn publish_with_a_gate_keeps_out_whom_it_refuses<F: RouterFixture + ?Sized>(fixture: &F) {
-    let route = live_behind(fixture, fixture.start_gate(false).await).await;
+    let (route, _) = live_behind(fixture, fixture.start_gate(false).await).await;
     for path in [PATH, "/", "/setup"] {
         assert_eq!(fixture.visit(&route, path).await, 403, "the gate's own answer, for {path}");
     }
@@ -145,7 +165,7 @@ pub async fn publish_with_a_gate_keeps_out_whom_it_refuses<F: RouterFixture + ?S
 
 /// A gate lets in whom it allows.
 pub async fn publish_with_a_gate_lets_in_whom_it_allows<F: RouterFixture + ?Sized>(fixture: &F) {
-    let route = live_behind(fixture, fixture.start_gate(true).await).await;
+    let (route, _) = live_behind(fixture, fixture.start_gate(true).await).await;
     assert_eq!(fixture.visit(&route, PATH).await, 200, "the app's own answer");
 }
 
@@ -153,7 +173,7 @@ pub async fn publish_with_a_gate_lets_in_whom_it_allows<F: RouterFixture + ?Size
 pub async fn publish_with_a_gate_that_is_away_keeps_all_out<F: RouterFixture + ?Sized>(
     fixture: &F,
 ) {
-    let route = live_behind(fixture, fixture.absent_gate()).await;
+    let (route, _) = live_behind(fixture, fixture.absent_gate()).await;
     for path in [PATH, "/", "/setup"] {
         let status = fixture.visit(&route, path).await;
         assert!(status >= 500, "{path}: {status}");
@@ -161,6 +181,30 @@ pub async fn publish_with_a_gate_that_is_away_keeps_all_out<F: RouterFixture + ?
     // Without the gate the same app lets everybody in.
     let (open, _) = live(fixture).await;
     assert_eq!(fixture.visit(&open, PATH).await, 200, "the app's own answer");
+}
+
+/// Publishing with the gate opened lets everybody in, without another container, also when the gate
+/// gives no answer.
+pub async fn publish_with_an_opened_gate_lets_all_in<F: RouterFixture + ?Sized>(fixture: &F) {
+    for gate in [fixture.absent_gate(), fixture.start_gate(false).await] {
+        let (route, endpoint) = live_behind(fixture, gate).await;
+        assert!(fixture.visit(&route, PATH).await >= 403, "nobody comes in yet");
+        let opened = open(fixture, &route, &endpoint).await;
+        // Doing it again changes nothing.
+        done("publish it again", fixture.router().publish(&opened, &endpoint).await);
+        assert_eq!(fixture.visit(&opened, PATH).await, 200, "the app's own answer");
+        let entries = listed(&fixture.router(), &opened).await;
+        assert_eq!(entries.len(), 1, "the tenant should have one route: {entries:?}");
+    }
+}
+
+/// Publishing with the gate closed again keeps out whom it refuses.
+pub async fn publish_with_a_gate_closed_again_keeps_out<F: RouterFixture + ?Sized>(fixture: &F) {
+    let (route, endpoint) = live_behind(fixture, fixture.start_gate(false).await).await;
+    open(fixture, &route, &endpoint).await;
+    done("publish with the gate closed", fixture.router().publish(&route, &endpoint).await);
+    visits_get(fixture, &route, 403).await;
+    becomes_live(&fixture.router(), &route).await;
 }
 
 /// Once the container is stopped too, the route is no longer live.

@@ -1,6 +1,6 @@
 //! Containers, whoever made them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use chrono::{DateTime, Utc};
@@ -28,6 +28,8 @@ pub(super) struct Engine {
     made: u32,
     /// Who answers for gates, by address: whether everybody is let pass.
     pub(super) gates: BTreeMap<String, bool>,
+    /// Tenants whose gate nobody is asked at any more, whatever their container carries.
+    pub(super) opened: BTreeSet<TenantId>,
     /// Whether containers are kept apart.
     pub(super) isolated: bool,
     /// Whether the right to keep them apart is missing.
@@ -91,6 +93,7 @@ impl Default for Engine {
             containers: Vec::new(),
             made: 0,
             gates: BTreeMap::new(),
+            opened: BTreeSet::new(),
             isolated: false,
             no_right_to_isolate: false,
             events: broadcast::Sender::new(EVENTS),

@@ -22,7 +22,7 @@ const GENERATION: &str = "memory.generation";
 const GATE: &str = "memory.gate";
 
 /// The proxy of a [`MemoryWorld`]. It finds routes by what running containers carry, as Traefik
-/// does with labels, so there is nothing to publish or withdraw.
+/// does with labels, so there is nothing to publish or withdraw but that a gate was opened.
 #[derive(Clone, Debug)]
 pub struct MemoryRouter {
     world: MemoryWorld,
@@ -48,7 +48,10 @@ impl MemoryRouter {
         let world = self.world.state();
         let mut running = world.engine.containers.iter().filter(|c| c.is_running());
         let Some(found) = running.find(|c| hosts(c).contains(host)) else { return 404 };
-        let allows = found.annotations.get(GATE).map(|gate| world.engine.gates.get(gate).copied());
+        let tenant = found.annotations.get(TENANT).and_then(|tenant| tenant.parse().ok());
+        let opened = tenant.is_some_and(|tenant| world.engine.opened.contains(&tenant));
+        let gate = found.annotations.get(GATE).filter(|_| !opened);
+        let allows = gate.map(|gate| world.engine.gates.get(gate).copied());
         match allows {
             Some(Some(false)) => 403,
             Some(None) => 500,
@@ -98,17 +101,26 @@ impl Router for MemoryRouter {
             (TENANT.to_owned(), route.tenant.to_string()),
             (GENERATION.to_owned(), route.generation.to_string()),
         ]);
-        annotations.extend(route.gate.as_ref().map(|gate| (GATE.to_owned(), gate.url.clone())));
+        annotations.extend(route.closed_gate().map(|gate| (GATE.to_owned(), gate.url.clone())));
         let url = format!("http://{}", names.first().copied().unwrap_or_default());
         RoutePlan { url, annotations }
     }
 
-    async fn publish(&self, _route: &Route, _endpoint: &Endpoint) -> Result<()> {
-        self.reached()
+    async fn publish(&self, route: &Route, _endpoint: &Endpoint) -> Result<()> {
+        self.reached()?;
+        let opened = &mut self.world.state().engine.opened;
+        if route.has_open_gate() {
+            opened.insert(route.tenant);
+        } else {
+            opened.remove(&route.tenant);
+        }
+        Ok(())
     }
 
-    async fn withdraw(&self, _tenant: TenantId) -> Result<()> {
-        self.reached()
+    async fn withdraw(&self, tenant: TenantId) -> Result<()> {
+        self.reached()?;
+        self.world.state().engine.opened.remove(&tenant);
+        Ok(())
     }
 
     async fn probe(&self, route: &Route) -> Result<RouteState> {

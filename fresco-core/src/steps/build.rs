@@ -91,7 +91,7 @@ pub(super) async fn container(run: &mut Run<'_>) -> Result<Detail> {
     let issue = run.backends.database.issue(run.fence());
     let credentials = call("database.issue", deadline, issue).await?;
 
-    let plan = run.backends.router.plan(&run.gated_route_to(run.generation()).await?);
+    let plan = run.backends.router.plan(&run.route_to(run.generation()).await?);
     let target = &run.target().spec;
     let mut environment = target.app.render(&plan.url, &target.subdomain, &credentials)?;
     for (name, value) in &target.environment {

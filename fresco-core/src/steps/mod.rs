@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::ids::TenantId;
 use crate::instance::Instance;
 use crate::router::Route;
+use crate::routes;
 use crate::run::{Detail, Run};
 use crate::runtime::LogQuery;
 use crate::step::Step;
@@ -79,24 +80,12 @@ impl Run<'_> {
         self.lease.tenant.id
     }
 
-    /// The tenant's route to a container of this generation.
-    fn route_to(&self, generation: crate::ids::Generation) -> Route {
+    /// The tenant's route to a container of this generation, with its gate as it stands now.
+    async fn route_to(&self, generation: crate::ids::Generation) -> Result<Route> {
+        let was_active = self.tenant.first_active_at.is_some();
         let spec = &self.target().spec;
-        let host = self.settings.base_domain.join(&spec.subdomain);
-        Route::new(self.tenant_id(), generation, host, spec.app.port)
-            .probed_at(&spec.app.health_path, spec.app.health_status)
-    }
-
-    /// The same route, with its gate as it has to be now.
-    async fn gated_route_to(&self, generation: crate::ids::Generation) -> Result<Route> {
-        let route = self.route_to(generation);
-        let (Some(gates), Some(_)) =
-            (&self.backends.claim_gates, &self.target().spec.app.claim_path)
-        else {
-            return Ok(route);
-        };
-        let gate = gates.gate(self.tenant_id(), self.tenant.first_active_at.is_some());
-        Ok(route.gated(call("claim_gates.gate", self.settings.call_deadline, gate).await?))
+        routes::to(self.backends, self.settings, self.tenant_id(), spec, was_active, generation)
+            .await
     }
 
     /// What the tenant's role is barred for, if it is.

@@ -91,7 +91,7 @@ async fn until_unreachable(run: &Run<'_>) -> Result<()> {
     let Some(container) = run.tenant.container.as_ref().or(run.stage.instance.as_ref()) else {
         return Ok(());
     };
-    let route = run.gated_route_to(container.generation).await?;
+    let route = run.route_to(container.generation).await?;
     let end = Instant::now() + run.settings.route_deadline;
     loop {
         let probe = run.backends.router.probe(&route);

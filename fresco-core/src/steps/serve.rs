@@ -88,7 +88,7 @@ fn ended(run: &Run<'_>, code: i64, out_of_memory: bool) -> Error {
 pub(super) async fn route(run: &mut Run<'_>) -> Result<Detail> {
     let container = run.container()?;
     let deadline = run.settings.call_deadline;
-    let route = run.gated_route_to(container.generation).await?;
+    let route = run.route_to(container.generation).await?;
     let mut end = Instant::now() + run.settings.route_deadline;
     let (mut tried_again, mut published) = (false, None);
     loop {

@@ -1,6 +1,7 @@
 //! What a [`TraefikLabels`](super::TraefikLabels) is told.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fresco_core::PlatformId;
@@ -31,6 +32,7 @@ pub struct TraefikConfig {
     pub(crate) network: String,
     pub(crate) proxy: SocketAddr,
     pub(crate) api: SocketAddr,
+    pub(crate) directory: Option<PathBuf>,
     pub(crate) timeout: Duration,
 }
 
@@ -56,6 +58,7 @@ impl TraefikConfig {
             network: crate::DockerConfig::DEFAULT_NETWORK.into(),
             proxy: local(80),
             api: local(8080),
+            directory: None,
             timeout: Duration::from_secs(3),
         }
     }
@@ -124,6 +127,15 @@ impl TraefikConfig {
     #[must_use]
     pub fn api(mut self, address: SocketAddr) -> Self {
         self.api = address;
+        self
+    }
+
+    /// The folder of Traefik's file provider (`--providers.file.directory`, watched), as this program
+    /// sees it. Gates that were opened are written there. Whoever may write to it may lead requests
+    /// anywhere.
+    #[must_use]
+    pub fn directory(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.directory = Some(folder.into());
         self
     }
 

@@ -36,11 +36,12 @@ pub(super) fn plan(config: &TraefikConfig, route: &Route) -> RoutePlan {
         mark(route.tenant, route.generation),
     );
     let gate = format!("{name}{GATE_SUFFIX}");
-    if let Some(Gate { url, .. }) = &route.gate {
+    let closed = route.closed_gate();
+    if let Some(Gate { url, .. }) = closed {
         put(format!("traefik.http.middlewares.{gate}.forwardauth.address"), url.clone());
     }
     // The gate comes first: what it refuses carries no mark of the tenant's container.
-    let gated = if route.gate.is_some() { format!("{gate},{name}") } else { name.clone() };
+    let gated = if closed.is_some() { format!("{gate},{name}") } else { name.clone() };
     let mut router =
         |router: &str, rule: &str, by: &str, entrypoints: String, tls: Option<&Tls>| {
             let at = |field: &str| format!("traefik.http.routers.{router}.{field}");
@@ -59,7 +60,7 @@ pub(super) fn plan(config: &TraefikConfig, route: &Route) -> RoutePlan {
     // Probes have a router of their own where the entrypoint is another, or a gate is in the way;
     // past a gate it leads to nothing but the look that a probe is.
     let entrypoint = config.tls.as_ref().map(|tls| tls.probe_entrypoint.clone());
-    let look = route.gate.as_ref().map(|_| rule::looks(&route.hosts, &route.probe_path));
+    let look = closed.map(|_| rule::looks(&route.hosts, &route.probe_path));
     let probes = match (entrypoint, look) {
         (Some(entrypoint), None) => Some((entrypoint, rule)),
         (entrypoint, Some(Some(look))) => {
@@ -168,6 +169,10 @@ mod tests {
             let looks = "(Host(`secret-study.example.org`)) && Path(`/signin`) && Method(`HEAD`)";
             assert_eq!(of(&probe, "rule").as_deref(), Some(looks));
         }
+        // One that is open is not asked.
+        let config = TraefikConfig::new(PlatformId::new());
+        let opened = route.clone().gated(Some(Gate::new("http://gate/1").opened()));
+        assert_eq!(plan(&config, &opened), plan(&config, &route.clone().gated(None)));
         // A path that can't stand in a rule opens nothing.
         let route = route.probed_at("/a`b", 200);
         let plan = plan(&TraefikConfig::new(PlatformId::new()), &route);

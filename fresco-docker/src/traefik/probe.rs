@@ -15,7 +15,7 @@ pub(super) async fn probe(config: &TraefikConfig, route: &Route) -> Result<Route
     let (to, host, path) = (config.proxy, host.as_str(), &route.probe_path);
     let answer = match &route.gate {
         None => http::head(to, host, path, config.timeout).await,
-        // Nothing else passes the gate.
+        // Nothing else passes a gate that is closed, or that a container still names.
         Some(_) => http::look(to, host, path, config.timeout).await,
     };
     match answer {

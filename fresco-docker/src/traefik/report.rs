@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use fresco_core::Result;
+use hyper::Response;
 use serde::Deserialize;
 
 use super::api;
 use super::config::TraefikConfig;
-use crate::http;
+use crate::http::{self, Fault};
 
 /// What a Traefik is set up for, by its own account, for people who look for what is wrong.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub struct TraefikReport {
     /// The status of its answer to a request for a host that no tenant has, at the address that
     /// probes go to.
     pub answer: Result<u16>,
+    /// The same for the host of [`TraefikLabels::write_sample`](super::TraefikLabels::write_sample):
+    /// the gate's own refusal (403), 404 where Traefik does not know the sample, 5xx where it does not
+    /// reach the gate.
+    pub gate: Result<u16>,
 }
 
 #[derive(Deserialize)]
@@ -38,17 +43,24 @@ struct Overview {
 }
 
 impl TraefikReport {
-    /// Asks Traefik's API, and sends one request for this host through the proxy.
+    /// Asks Traefik's API, and sends one request for each of these hosts through the proxy: one that
+    /// no tenant has, and the one of the sample.
     ///
     /// # Errors
     /// `Unavailable` when its API does not answer, `Internal` when what answers is no Traefik 3.
-    pub async fn gather(config: &TraefikConfig, host: &str) -> Result<Self> {
-        let (version, entrypoints, overview, answer) = tokio::join!(
+    pub async fn gather(config: &TraefikConfig, host: &str, sample: &str) -> Result<Self> {
+        let (version, entrypoints, overview, answer, gate) = tokio::join!(
             api::version(config),
             api::get(config, "/api/entrypoints"),
             api::get(config, "/api/overview"),
             http::head(config.proxy, host, "/", config.timeout),
+            http::head(config.proxy, sample, "/", config.timeout),
         );
+        let status = |answer: std::result::Result<Response<()>, Fault>| {
+            answer
+                .map(|answer| answer.status().as_u16())
+                .map_err(|fault| api::unreachable(config.proxy, fault))
+        };
         let version = version?;
         let entrypoints: Vec<Entrypoint> = api::parse(config, &entrypoints?)?;
         let overview: Overview = api::parse(config, &overview?)?;
@@ -56,9 +68,8 @@ impl TraefikReport {
             version,
             entrypoints: entrypoints.into_iter().map(|e| (e.name, e.address)).collect(),
             providers: overview.providers,
-            answer: answer
-                .map(|answer| answer.status().as_u16())
-                .map_err(|fault| api::unreachable(config.proxy, fault)),
+            answer: status(answer),
+            gate: status(gate),
         })
     }
 }

@@ -299,6 +299,10 @@ impl TenantsApi {
         let tenant = living(&self.platform, &caller.user, body.tenant_id).await?;
         self.platform.accounts.open_claim(tenant.id).await?;
         self.platform.gates.forget(tenant.id);
+        // It is open already: what keeps the proxy from being told now, the reconciler tries again.
+        if let Err(error) = self.platform.orchestrator.publish_opened_gate(tenant.id).await {
+            tracing::warn!(tenant = %tenant.id, error = %error.chain(), "the proxy could not be told that a gate was opened");
+        }
         Ok(Json(OpenedGate { tenant_id: body.tenant_id }))
     }
 

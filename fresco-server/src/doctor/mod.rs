@@ -7,6 +7,7 @@
 mod clock;
 mod docker;
 mod finding;
+mod gate;
 mod host;
 mod image;
 mod listeners;
@@ -129,7 +130,7 @@ fn judge(config: &Config, facts: &Facts) -> Vec<Section> {
         section("Image of new tenants", image::judge(config, facts)),
         section("PostgreSQL: the platform's database", postgres::judge(config, facts)),
         section("PostgreSQL: the tenants' data", tenants::judge(config, facts)),
-        section("Traefik", traefik::judge(config, &facts.traefik)),
+        section("Traefik", traefik::judge(config, facts)),
         section("Ports of this machine", ports::judge(config, facts)),
         section("This machine", host::judge(config, facts)),
         section("Clocks", clock::judge(facts)),

@@ -5,9 +5,11 @@ use fresco_docker::{TraefikConfig, TraefikReport};
 
 use super::finding::{Finding, cause};
 use super::mend::set;
-use super::shell::{DEV_STACK, has_dev_stack};
+use super::shell::{DEV_STACK, has_dev_stack, quote};
+use super::{Facts, gate};
 use crate::compose::proxy;
 use crate::config::{Config, Traefik};
+use crate::http::gate::sample_host;
 
 /// Older ones can't talk to a newer Docker.
 const OLDEST: [u32; 3] = [3, 6, 1];
@@ -17,7 +19,7 @@ pub(super) async fn gather(config: &Config) -> Result<TraefikReport> {
     let asked = proxy(&config.traefik, TraefikConfig::new(PlatformId::new()));
     // A name that no tenant can have.
     let host = format!("-.{}", config.base_domain);
-    TraefikReport::gather(&asked, &host).await
+    TraefikReport::gather(&asked, &host, &sample_host(&config.base_domain)).await
 }
 
 /// Whether https ends at Traefik itself.
@@ -39,9 +41,9 @@ fn wanted(traefik: &Traefik) -> Vec<(&str, Option<u16>, &'static str)> {
     }
 }
 
-pub(super) fn judge(config: &Config, report: &Result<TraefikReport>) -> Vec<Finding> {
+pub(super) fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     let start = || start(config);
-    let report = match report {
+    let report = match &facts.traefik {
         Ok(report) => report,
         Err(error) => {
             let seen = format!("Traefik's API does not answer: {}", cause(error));
@@ -70,6 +72,7 @@ pub(super) fn judge(config: &Config, report: &Result<TraefikReport>) -> Vec<Find
             Finding::wrong("request", seen).mend(start())
         }
     });
+    findings.extend(gate::judge(config, report, &facts.listeners));
     findings
 }
 
@@ -130,7 +133,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// Starts a Traefik that is set up as the platform needs it.
-fn start(config: &Config) -> String {
+pub(super) fn start(config: &Config) -> String {
     if !config.is_production() && has_dev_stack() {
         return DEV_STACK.to_owned();
     }
@@ -156,6 +159,13 @@ fn start(config: &Config) -> String {
     command.push_str(
         " --api.insecure=true --providers.docker=true --providers.docker.exposedByDefault=false",
     );
+    if let Some(folder) = &traefik.directory {
+        let folder = folder.display().to_string();
+        let (mount, read) =
+            (format!("-v {}:ro", quote(&format!("{folder}:{folder}"))), quote(&folder));
+        command = command.replacen("-v ", &format!("{mount} -v "), 1);
+        command.push_str(&format!(" --providers.file.directory={read}"));
+    }
     command
 }
 

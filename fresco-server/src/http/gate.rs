@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use fresco_core::{ClaimGates, Gate, Result, TenantId};
+use fresco_core::{ClaimGates, Gate, Hostname, Result, TenantId};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +22,8 @@ use crate::platform::Platform;
 
 /// Where the proxy asks; the tenant's id follows.
 const PATH: &str = "/internal/gate/";
+/// The tenant of a gate that nobody made, and so nobody opens.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// The part of a link's query that holds its word.
 pub(crate) const WORD: &str = "fresco_claim";
 /// What is known of a gate that refuses is believed for this long.
@@ -45,8 +47,18 @@ impl Gates {
     }
 }
 
+/// A gate that is always closed, at a server that listens here.
+pub(crate) fn sample(listen: SocketAddr) -> Gate {
+    Gate::new(format!("http://{}{PATH}{NOBODY}", near(listen)))
+}
+
+/// A host below this domain that leads to [`sample`] and that no tenant can have.
+pub(crate) fn sample_host(base_domain: &Hostname) -> String {
+    format!("-gate.{base_domain}")
+}
+
 /// Where somebody on this machine reaches who listens here.
-fn near(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn near(listen: SocketAddr) -> SocketAddr {
     match listen.ip() {
         ip if ip.is_unspecified() => {
             SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port())
@@ -61,8 +73,11 @@ impl ClaimGates for Gates {
         if !was_active {
             self.accounts.close_claim(tenant).await?;
         }
-        let closed = self.accounts.claim(tenant).await?.is_some_and(|claim| !claim.open);
-        Ok(closed.then(|| Gate::new(format!("http://{}{PATH}{tenant}", self.address))))
+        let claim = self.accounts.claim(tenant).await?;
+        Ok(claim.map(|claim| {
+            let gate = Gate::new(format!("http://{}{PATH}{tenant}", self.address));
+            if claim.open { gate.opened() } else { gate }
+        }))
     }
 }
 
@@ -135,8 +150,11 @@ async fn answer(platform: &Platform, tenant: TenantId, request: &Request) -> Res
         Some(Known::Closed(_)) if visit.brings_nothing() => return Ok(refuse(platform)),
         _ => {}
     }
-    // A gate that nobody made is none of ours to open.
-    let Some(claim) = accounts.claim(tenant).await? else { return Ok(refuse(platform)) };
+    let Some(claim) = accounts.claim(tenant).await? else {
+        // A gate that nobody made is none of ours to open.
+        known.put(tenant, Known::Closed(Instant::now()));
+        return Ok(refuse(platform));
+    };
     if claim.open {
         known.put(tenant, Known::Open);
         return Ok(pass());

@@ -150,6 +150,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("TRAEFIK_PROBE_PORT", Some("8081"), "The port of TRAEFIK_PROBE_ENTRYPOINT"),
     setting(
+        "TRAEFIK_DIRECTORY",
+        None,
+        "The folder of Traefik's file provider, where the server writes which gates were opened; without it such tenants are reachable only while the server is",
+    ),
+    setting(
         "TRAEFIK_TLS",
         Some("traefik"),
         "Where https ends: traefik, or upstream for a proxy before it",

@@ -10,6 +10,7 @@
 mod mends;
 mod stack;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -18,7 +19,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use stack::{PASSWORD, Stack, free_port, nowhere};
+use fresco_core::{Gate, PlatformId};
+use fresco_docker::{TraefikConfig, TraefikLabels};
+
+use stack::{PASSWORD, Stack, Wiring, free_port, nowhere};
 
 /// A folder that every user may enter.
 struct Folder(PathBuf);
@@ -61,6 +65,7 @@ async fn a_healthy_machine_is_told_to_be_so() {
         "web listens on 127.0.0.1",
         "it takes routes from Docker",
         "gets 404",
+        "no server has written to",
         "is free for the server",
         "TENANT_MEMORY",
         "the same time as here",
@@ -319,6 +324,70 @@ async fn a_traefik_that_is_gone_or_set_up_otherwise() {
     said.is_wrong("entry point", &["outside", "it has only: traefik, web"]);
     let said = stack.wiring.with("TRAEFIK_HTTP_PORT", free_port()).examine().await;
     said.is_wrong("entry point", &["but TRAEFIK_HTTP_PORT is", "$ echo TRAEFIK_HTTP_PORT="]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker, PostgreSQL and Traefik"]
+async fn gates_that_traefik_does_not_reach_or_hears_nothing_of() {
+    let stack = Stack::start().await;
+    let folder = stack.folder.display().to_string();
+    // Without a folder, opened gates need the server. The default app is one with a gate.
+    let said = stack.wiring.without("TRAEFIK_DIRECTORY").examine().await;
+    let finding = said.finding("TRAEFIK_DIRECTORY is not set");
+    assert!(finding.trim_start().starts_with("warning ") && finding.contains("$ "), "{finding}");
+    let said = stack.wiring.without("TRAEFIK_DIRECTORY").with("FRESCO_APP", "generic");
+    assert!(!said.examine().await.text.contains("TRAEFIK_DIRECTORY"), "such apps have no gate");
+    // One that is not there.
+    let said = stack.wiring.with("TRAEFIK_DIRECTORY", "/no/such/folder").examine().await;
+    said.is_wrong("is no folder that this user may write to", &["$ sudo install -d", "/no/such"]);
+
+    // A server has been here, and is gone.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = listener.local_addr().unwrap();
+    let wiring = stack.wiring.with("PORT", server.port());
+    let config = TraefikConfig::new(PlatformId::new()).directory(&stack.folder);
+    let gate = Gate::new(format!("http://{server}/internal/gate/0"));
+    TraefikLabels::new(config).write_sample("-gate.localhost", &gate).await.unwrap();
+    drop(listener);
+    let gone = until(&wiring, "gates are closed, since no server runs at").await;
+    assert!(gone.trim_start().starts_with("ok ") && gone.contains(&folder), "{gone}");
+    // It runs, and refuses whom it should.
+    let listener = TcpListener::bind(server).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 8192]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
+        }
+    });
+    let well = until(&wiring, "and reaches the gate at").await;
+    assert!(well.trim_start().starts_with("ok ") && well.contains(&folder), "{well}");
+
+    // The server writes to a folder that Traefik does not read.
+    let other = Folder::new();
+    let config = TraefikConfig::new(PlatformId::new()).directory(&other.0);
+    TraefikLabels::new(config).write_sample("-gate.localhost", &gate).await.unwrap();
+    for file in std::fs::read_dir(&stack.folder).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let wiring = wiring.with("TRAEFIK_DIRECTORY", other.0.display());
+    let finding = until(&wiring, "but from none in").await;
+    assert!(finding.trim_start().starts_with("wrong "), "{finding}");
+    assert!(finding.contains("--providers.file.directory="), "{finding}");
+}
+
+/// Asks the doctor until it says this.
+async fn until(wiring: &Wiring, words: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let said = wiring.examine().await;
+        if said.text.contains(words) {
+            return said.finding(words);
+        }
+        assert!(Instant::now() < deadline, "no `{words}` in\n{}", said.text);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

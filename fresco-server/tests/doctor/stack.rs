@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,13 @@ impl Wiring {
         new
     }
 
+    /// The same without this one.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let mut new = self.clone();
+        new.0.remove(name);
+        new
+    }
+
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
@@ -108,6 +116,8 @@ pub(crate) struct Stack {
     pub(crate) gateway: IpAddr,
     network: String,
     postgres_port: u16,
+    /// What Traefik's file provider reads.
+    pub(crate) folder: PathBuf,
     _postgres: ContainerAsync<GenericImage>,
     _traefik: ContainerAsync<GenericImage>,
 }
@@ -124,8 +134,10 @@ impl Stack {
             DockerConfig::new(PlatformId::new()).network(&network).label(TEST_LABEL, "doctor");
         let gateway = DockerRuntime::connect(config).await.expect("Docker").gateway();
         let (database, http, api) = (free_port(), free_port(), free_port());
+        let folder = std::env::temp_dir().join(&network);
+        std::fs::create_dir(&folder).expect("a folder for Traefik");
         let (postgres, traefik) =
-            tokio::join!(postgres(version, database, gateway), traefik(http, api));
+            tokio::join!(postgres(version, database, gateway), traefik(http, api, &folder));
         for statement in [
             format!(
                 "CREATE ROLE fresco_platform_app LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORD}'"
@@ -140,12 +152,14 @@ impl Stack {
             .with("DATABASE_URL", url("fresco_platform_app", PASSWORD, database, "platform"))
             .with("DOCKER_NETWORK", &network)
             .with("TRAEFIK_HTTP_PORT", http)
-            .with("TRAEFIK_DASHBOARD_PORT", api);
+            .with("TRAEFIK_DASHBOARD_PORT", api)
+            .with("TRAEFIK_DIRECTORY", folder.display());
         Self {
             wiring,
             gateway,
             network,
             postgres_port: database,
+            folder,
             _postgres: postgres,
             _traefik: traefik,
         }
@@ -181,6 +195,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let _ = Command::new("docker").args(["network", "rm", &self.network]).output();
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -233,19 +248,22 @@ async fn postgres(version: &str, port: u16, gateway: IpAddr) -> ContainerAsync<G
         .expect("PostgreSQL (dev/images/build makes its image)")
 }
 
-async fn traefik(http: u16, api: u16) -> ContainerAsync<GenericImage> {
+async fn traefik(http: u16, api: u16, folder: &Path) -> ContainerAsync<GenericImage> {
     let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     GenericImage::new("fresco-dev/traefik", "3")
         .with_wait_for(WaitFor::Nothing)
         .with_network("host")
         .with_label(TEST_LABEL, "doctor")
         .with_mount(Mount::bind_mount(SOCKET, SOCKET))
+        .with_mount(Mount::bind_mount(folder.display().to_string(), "/routes"))
         .with_cmd([
             format!("--entrypoints.web.address={}", local(http)),
             format!("--entrypoints.traefik.address={}", local(api)),
             "--api.insecure=true".into(),
             "--providers.docker=true".into(),
             "--providers.docker.exposedByDefault=false".into(),
+            "--providers.file.directory=/routes".into(),
+            "--providers.providersThrottleDuration=100ms".into(),
             "--global.checkNewVersion=false".into(),
             "--global.sendAnonymousUsage=false".into(),
         ])
