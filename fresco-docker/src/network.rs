@@ -199,9 +199,9 @@ pub(crate) fn verify(found: &Found, config: &DockerConfig) -> Result<Network> {
     };
     let gateway = gateways(found).find(IpAddr::is_ipv4);
     // The part of the range that is for containers, where the operator said which.
-    let range = ranges(found).find_map(|range| {
-        range.ip_range.as_deref().or(range.subnet.as_deref()).and_then(Range::parse)
-    });
+    let parse = |text: &Option<String>| text.as_deref().and_then(Range::parse);
+    let range =
+        ranges(found).find_map(|range| parse(&range.ip_range).or_else(|| parse(&range.subnet)));
     match gateway.zip(range) {
         Some((gateway, range)) => {
             Ok(Network { name: config.network.clone(), gateway, range, bridge })
@@ -243,6 +243,23 @@ mod tests {
             options: Some(HashMap::from([(ICC.into(), "false".into())])),
             ipam: Some(Ipam { config: Some(vec![range]), ..Default::default() }),
             ..Default::default()
+        }
+    }
+
+    #[test]
+    fn the_part_for_containers_is_kept_to() {
+        let config = DockerConfig::new(PlatformId::new());
+        for (part, expected) in [
+            (Some("172.30.4.0/24"), "172.30.4.0/24"),
+            // Engines may tell of none in this way.
+            (Some(""), "172.30.0.0/16"),
+            (None, "172.30.0.0/16"),
+        ] {
+            let mut network = network();
+            let ranges = network.ipam.as_mut().unwrap().config.as_mut().unwrap();
+            ranges[0].ip_range = part.map(str::to_owned);
+            let range = verify(&network, &config).unwrap().range;
+            assert_eq!(Some(range), Range::parse(expected), "{part:?}");
         }
     }
 
