@@ -10,6 +10,7 @@ use crate::http::gate;
 use crate::http::guard::Guard;
 use crate::http::headers::SecurityHeaders;
 use crate::platform::Platform;
+use crate::web;
 
 /// The service's endpoint: serve it with poem, or nest it in an application of your own.
 ///
@@ -18,9 +19,9 @@ use crate::platform::Platform;
 #[must_use]
 pub fn app(platform: Platform) -> impl Endpoint {
     let headers = SecurityHeaders::new(&platform.config);
-    api::routes(&platform)
-        .with(Noting::new(api::calls()))
-        .with(Guard::new(&platform.config, api::addresses(), platform.throttle.clone()))
+    let guard = Guard::new(&platform.config, api::addresses(), platform.throttle.clone());
+    let api = api::routes(&platform).with(Noting::new(api::calls())).with(guard.clone());
+    web::before(api, &guard, &platform)
         .around(gate::beside)
         .data(platform)
         .with(CatchPanic::new().with_handler(edge::panicked))

@@ -27,6 +27,7 @@ mod room;
 pub mod serve;
 pub mod settings;
 mod suspension;
+mod web;
 
 pub use api::openapi_document;
 pub use app::app;

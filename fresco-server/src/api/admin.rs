@@ -8,29 +8,20 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
-use poem_openapi::{Enum, Object, OpenApi};
+use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, Suspension, User, UserChange, UserQuery};
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::page::{PageOf, Paged};
+use crate::api::shapes::Role;
 use crate::api::text::Text;
 use crate::audit::Trail;
 use crate::http::caller::{Admin, AdminSession, Caller};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 use crate::suspension;
-
-/// What somebody may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case", remote = "crate::accounts::Role")]
-enum Role {
-    /// Look after their own tenants.
-    User,
-    /// Look after the platform as well.
-    Admin,
-}
 
 /// Which accounts to list.
 #[derive(Debug, Object)]
@@ -69,7 +60,7 @@ impl AdminUser {
     fn of(accounts: &Accounts, user: User) -> Self {
         Self {
             id: user.id,
-            role: if accounts.is_admin(&user) { Role::Admin } else { Role::User },
+            role: Role::of(accounts, &user),
             email: user.email,
             name: user.name,
             created_at: user.created_at,

@@ -10,10 +10,11 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::accounts::{NewLogin, NewUser, Password, User};
+use crate::accounts::{LoginSession, NewLogin, NewUser, Password, User};
 use crate::api::Tag;
 use crate::api::attempts;
 use crate::api::body::Body;
+use crate::api::shapes::Role;
 use crate::api::text::Text;
 use crate::audit::Trail;
 use crate::http::caller::MaybeCaller;
@@ -91,12 +92,14 @@ impl From<User> for Account {
     }
 }
 
-/// Who is signed in: both fields, or neither.
+/// Who is signed in: all fields, or none.
 #[derive(Debug, Default, Object)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct Session {
     /// The account.
     user: Option<Account>,
+    /// What the person may do.
+    role: Option<Role>,
     /// When the session ends.
     expires_at: Option<DateTime<Utc>>,
 }
@@ -156,6 +159,11 @@ impl AuthApi {
         Self { platform }
     }
 
+    fn session(&self, user: User, expires_at: DateTime<Utc>) -> Session {
+        let role = Some(Role::of(&self.platform.accounts, &user));
+        Session { user: Some(user.into()), role, expires_at: Some(expires_at) }
+    }
+
     /// Signs a user in.
     async fn open(
         &self,
@@ -169,7 +177,7 @@ impl AuthApi {
         }
         let new = self.platform.accounts.open_session(user.id, login).await?;
         let cookie = cookie::set(&self.platform.config, &new);
-        let session = Session { user: Some(user.into()), expires_at: Some(new.expires_at) };
+        let session = self.session(user, new.expires_at);
         Ok(WithCookie::Done(Json(session), cookie))
     }
 }
@@ -256,9 +264,7 @@ impl AuthApi {
         caller: MaybeCaller,
         _body: Body<Nothing>,
     ) -> Result<Json<Session>, Problem> {
-        Ok(Json(caller.session.map_or_else(Session::default, |session| Session {
-            user: Some(session.user.into()),
-            expires_at: Some(session.expires_at),
-        })))
+        let shown = |session: LoginSession| self.session(session.user, session.expires_at);
+        Ok(Json(caller.session.map_or_else(Session::default, shown)))
     }
 }

@@ -11,8 +11,6 @@ mod explorer;
 mod feed;
 mod header;
 mod health;
-mod home;
-pub(crate) mod letter;
 mod logs;
 mod operations;
 mod page;
@@ -70,7 +68,6 @@ type Calls = (
     admin::platform::AdminPlatformApi,
     operations::OperationsApi,
     health::HealthApi,
-    home::HomeApi,
 );
 
 /// All that the service answers, with its document and its explorer.
@@ -89,10 +86,9 @@ pub(crate) fn routes(platform: &Platform) -> Route {
         admin::platform::AdminPlatformApi::new(platform.clone()),
         operations::OperationsApi::new(platform.clone()),
         health::HealthApi::new(platform.clone()),
-        home::HomeApi,
     );
     let service = described(calls);
-    letter::add(Route::new())
+    Route::new()
         .at("/openapi.json", poem::get(service.spec_endpoint()))
         .nest("/docs", explorer::pages(&service.swagger_ui_html()))
         .nest("/", service)

@@ -7,6 +7,8 @@ use poem_openapi::types::ToJSON;
 use poem_openapi::{ApiResponse, Enum, Object};
 use uuid::Uuid;
 
+use crate::accounts::{Accounts, User};
+
 /// Where a tenant stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "snake_case", remote = "fresco_core::TenantStatus")]
@@ -85,6 +87,23 @@ pub(crate) enum StepName {
     RemoveContainer,
     RemoveDatabase,
     Tombstone,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case", remote = "crate::accounts::Role")]
+pub(crate) enum Role {
+    /// Look after their own tenants.
+    User,
+    /// Look after the platform as well.
+    Admin,
+}
+
+impl Role {
+    /// What this person may do.
+    pub(crate) fn of(accounts: &Accounts, user: &User) -> Self {
+        if accounts.is_admin(user) { Self::Admin } else { Self::User }
+    }
 }
 
 /// The most that a tenant's container may use.

@@ -4,13 +4,10 @@ use poem::Request;
 use poem::http::Method;
 use poem_openapi::registry::MetaApi;
 
-use crate::api::letter;
 use crate::http::problem::Problem;
 
-/// The addresses that are no call of the API: the first page, the document and its explorer.
-const PAGES: [&str; 8] = [
-    "/",
-    "/home.css",
+/// The addresses beside the calls of the API: the document and its explorer.
+const PAGES: [&str; 6] = [
     "/openapi.json",
     "/docs",
     "/docs/",
@@ -25,15 +22,24 @@ const PAGES: [&str; 8] = [
 pub(crate) struct Addresses(Vec<(String, Vec<Method>)>);
 
 impl Addresses {
-    /// The pages, and these calls.
+    /// Those of these calls, and of the document that tells of them.
     pub(crate) fn of(calls: Vec<MetaApi>) -> Self {
-        let pages = PAGES.into_iter().chain(letter::PAGES);
-        let pages = pages.map(|path| (path.to_owned(), vec![Method::GET]));
+        let pages = PAGES.into_iter().map(|path| (path.to_owned(), vec![Method::GET]));
         let calls = calls
             .into_iter()
             .flat_map(|group| group.paths)
             .map(|path| (path.path, path.operations.into_iter().map(|call| call.method).collect()));
         Self(pages.chain(calls).collect())
+    }
+
+    /// These patterns with their methods.
+    pub(crate) const fn listed(addresses: Vec<(String, Vec<Method>)>) -> Self {
+        Self(addresses)
+    }
+
+    /// Whether this path is one of them.
+    pub(crate) fn knows(&self, path: &str) -> bool {
+        self.0.iter().any(|(pattern, _)| matches(pattern, path))
     }
 
     /// Refuses a method that the request's address does not answer. What is no address at all is

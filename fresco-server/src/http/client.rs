@@ -21,6 +21,10 @@ pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
 impl ClientAddress {
     pub(crate) fn of(request: &Request, proxies: &[IpNet]) -> Self {
+        // A page that calls for its visitor has looked already.
+        if let Some(known) = request.extensions().get() {
+            return *known;
+        }
         let peer = match &request.remote_addr().0 {
             Addr::SocketAddr(address) => address.ip(),
             // In tests, and on a Unix socket: somebody on this machine.

@@ -38,6 +38,16 @@ pub(crate) struct Guard {
     throttle: Throttle,
     proxies: Vec<IpNet>,
     deadline: Duration,
+    sent: Sent,
+}
+
+/// What a request that changes something is sent as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// As JSON, which no form can be.
+    Json,
+    /// As a form of one of our own pages, which the browser must say.
+    Form,
 }
 
 /// Where a request comes from.
@@ -59,7 +69,13 @@ impl Guard {
             throttle,
             proxies: config.trusted_proxies.clone(),
             deadline: config.request_deadline,
+            sent: Sent::Json,
         }
+    }
+
+    /// The same for pages, at these addresses: they take forms, of our own origin alone.
+    pub(crate) fn of_pages(&self, addresses: Addresses) -> Self {
+        Self { addresses, other: None, sent: Sent::Form, ..self.clone() }
     }
 
     fn check(&self, request: &Request) -> Result<From, Problem> {
@@ -96,10 +112,14 @@ impl Guard {
             )
         };
         let (origin, site) = (once(request, header::ORIGIN)?, once(request, SEC_FETCH_SITE)?);
-        // A key, unlike a cookie, is sent by nobody who was not given it.
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let unforged = reads || has_key(request);
+        // A key, unlike a cookie, is sent by nobody who was not given it.
+        let unforged = reads || (self.sent == Sent::Json && has_key(request));
         let Some(origin) = origin else {
+            // All browsers send it with a form.
+            if !reads && self.sent == Sent::Form {
+                return Err(foreign());
+            }
             // A link on any page may lead here; only what changes something must be our own.
             let ours = site.is_none_or(|site| site == "same-origin");
             return if unforged || ours { Ok(From::Here) } else { Err(foreign()) };
@@ -202,23 +222,28 @@ fn is_early_end(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// What changes something must be said to be JSON: no form and no page of another site can say so
 /// unasked.
-fn check_type(request: &Request) -> Result<(), Problem> {
+///
+/// Pages take forms, of which the origin was looked at.
+fn check_type(request: &Request, sent: Sent) -> Result<(), Problem> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !changes || is_json(request) {
+    let (kind, words) = match sent {
+        Sent::Json => {
+            ("application/json", "Send JSON, with the header Content-Type: application/json.")
+        }
+        Sent::Form => ("application/x-www-form-urlencoded", "Send this page's form."),
+    };
+    if !changes || is_of_type(request, kind) {
         return Ok(());
     }
-    Err(Problem::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "Send JSON, with the header Content-Type: application/json.",
-    ))
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(Problem::new(status, "unsupported_media_type", words))
 }
 
-fn is_json(request: &Request) -> bool {
+fn is_of_type(request: &Request, kind: &str) -> bool {
     let mut types = request.headers().get_all(header::CONTENT_TYPE).iter();
     let (Some(first), None) = (types.next(), types.next()) else { return false };
     let essence = first.to_str().unwrap_or("").split(';').next().unwrap_or("");
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence.trim().eq_ignore_ascii_case(kind)
 }
 
 impl<E: Endpoint> Middleware<E> for Guard {
@@ -242,7 +267,7 @@ impl<E: Endpoint> Guarded<E> {
         // Before anything of the body is waited for.
         throttle.address(&request, ClientAddress::of(&request, proxies).0)?;
         addresses.check(&request)?;
-        check_type(&request)?;
+        check_type(&request, self.guard.sent)?;
         read_body(&mut request).await?;
         // A stream is answered at once; how long it may go on, it knows itself.
         match tokio::time::timeout(*deadline, self.inner.call(request)).await {

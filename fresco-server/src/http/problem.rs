@@ -46,6 +46,10 @@ pub(crate) struct ProblemBody {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProblemCode(pub(crate) &'static str);
 
+/// What an answer's problem says for people, for those who show it otherwise.
+#[derive(Clone, Debug)]
+pub(crate) struct ProblemWords(pub(crate) String);
+
 /// An error on its way to the caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
@@ -343,6 +347,7 @@ impl IntoResponse for Problem {
             .content_type(ProblemJson::CONTENT_TYPE)
             .body(self.body.to_json_string());
         response.set_data(self.code);
+        response.set_data(ProblemWords(self.body.detail));
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -360,10 +365,11 @@ impl IntoResponse for Problem {
 
 impl From<Problem> for poem::Error {
     fn from(problem: Problem) -> Self {
-        let code = problem.code;
+        let (code, words) = (problem.code, ProblemWords(problem.body.detail.clone()));
         let mut error = Self::from_response(problem.into_response());
         // An error's own data takes the place of its answer's.
         error.set_data(code);
+        error.set_data(words);
         error
     }
 }

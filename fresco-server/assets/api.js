@@ -1,0 +1,54 @@
+// The public API, as any client calls it.
+
+/** What the API refuses a call with: `status`, `code`, `field` and, as the message, words for people. */
+export class Refusal extends Error {
+  constructor(problem) {
+    super(problem.detail);
+    Object.assign(this, { status: problem.status, code: problem.code, field: problem.field });
+  }
+}
+
+/** The platform could not be reached. */
+export class Offline extends Error {}
+
+/** Makes a call such as `tenants.list`. Throws a Refusal, or Offline; an AbortSignal's own error otherwise. */
+export async function call(name, body = {}, { signal } = {}) {
+  let answer;
+  try {
+    answer = await fetch(`/api/${name}`, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    tell("offline");
+    throw new Offline("The platform can't be reached. Look at your connection; this page goes on by itself.");
+  }
+  const told = await answer.json().catch(() => null);
+  if (answer.ok) {
+    tell("online");
+    return told;
+  }
+  const problem = told ?? { status: answer.status, code: "unreadable", detail: "The platform's answer can't be read. Try again." };
+  // Somebody else's page of the same browser signed out, or the session came to its end.
+  if (problem.code === "not_signed_in") tell("expired");
+  throw new Refusal(problem);
+}
+
+function tell(state) {
+  document.dispatchEvent(new CustomEvent("connection", { detail: state }));
+}
+
+/** An event stream of the API; tells the frame when it is interrupted, and goes on by itself. */
+export function listen(url, handlers) {
+  const stream = new EventSource(url);
+  stream.addEventListener("open", () => tell("online"));
+  stream.addEventListener("error", () => {
+    // A stream that was refused is closed; ask why.
+    if (stream.readyState === EventSource.CLOSED) call("auth.getSession").then((who) => who.user || tell("expired"), () => {});
+  });
+  for (const [name, handler] of Object.entries(handlers)) {
+    stream.addEventListener(name, (event) => handler(JSON.parse(event.data), stream));
+  }
+  addEventListener("pagehide", () => stream.close(), { once: true });
+  return stream;
+}

@@ -1,0 +1,86 @@
+// What every page has: the connection's banner, passwords that can be looked at, copying, times in the
+// visitor's own zone, dialogs.
+
+const words = {
+  offline: "The platform can't be reached at the moment. This page goes on by itself as soon as it can.",
+  expired: "Your session has ended.",
+};
+
+function banner(state) {
+  const place = document.getElementById("connection");
+  if (place.dataset.state === state) return;
+  place.dataset.state = state;
+  place.hidden = !words[state];
+  place.textContent = words[state] ?? "";
+  if (state === "expired") {
+    const link = document.createElement("a");
+    link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+    link.textContent = "Sign in again";
+    place.append(" ", link);
+  }
+}
+document.addEventListener("connection", (event) => banner(event.detail));
+addEventListener("offline", () => banner("offline"));
+addEventListener("online", () => banner("online"));
+
+/** Prepares what is in this part of a page; call it again for what was put there later. */
+export function prepare(part) {
+  for (const place of part.querySelectorAll("[data-reveal]:not([data-ready])")) {
+    place.dataset.ready = "";
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "button quiet", textContent: "Show" });
+    const input = place.querySelector("input");
+    button.setAttribute("aria-controls", input.id);
+    button.setAttribute("aria-pressed", "false");
+    button.setAttribute("aria-label", "Show the password");
+    button.addEventListener("click", () => {
+      const shown = input.type === "password";
+      input.type = shown ? "text" : "password";
+      button.textContent = shown ? "Hide" : "Show";
+      button.setAttribute("aria-pressed", String(shown));
+    });
+    place.append(button);
+  }
+  for (const button of part.querySelectorAll("[data-copy]:not([data-ready])")) {
+    button.dataset.ready = "";
+    button.hidden = false;
+    const before = button.textContent;
+    button.addEventListener("click", async () => {
+      const done = await navigator.clipboard.writeText(button.dataset.copy).then(() => true, () => false);
+      button.textContent = done ? "Copied" : "Copy it by hand";
+      setTimeout(() => { button.textContent = before; }, 2000);
+    });
+  }
+  const when = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  for (const time of part.querySelectorAll("time[datetime]:not([data-ready])")) {
+    time.dataset.ready = "";
+    time.textContent = when.format(new Date(time.dateTime));
+  }
+  // A link to what needs a second look opens it as a dialog; without scripts it is a page of its own.
+  for (const opener of part.querySelectorAll("[data-dialog]:not([data-ready])")) {
+    opener.dataset.ready = "";
+    opener.addEventListener("click", (event) => {
+      event.preventDefault();
+      document.getElementById(opener.dataset.dialog).showModal();
+    });
+  }
+  for (const closer of part.querySelectorAll("dialog [data-close]:not([data-ready])")) {
+    closer.dataset.ready = "";
+    closer.addEventListener("click", (event) => {
+      event.preventDefault();
+      closer.closest("dialog").close();
+    });
+  }
+}
+prepare(document);
+
+// A form is sent once.
+document.addEventListener("submit", (event) => {
+  const button = event.target.method === "post" && event.submitter;
+  if (!button || event.defaultPrevented) return;
+  if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
+  button.setAttribute("aria-disabled", "true");
+});
+// Coming back by the browser's button shows the page as it was left.
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form [aria-disabled]")) button.removeAttribute("aria-disabled");
+});

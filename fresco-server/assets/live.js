@@ -1,0 +1,25 @@
+// Renews parts of a page with what the server would render now: there is one way to draw each thing.
+import { prepare } from "./app.js";
+
+/** Replaces the elements of these ids by those of the same page, asked for again. Keeps the focus, and what was opened. */
+export async function renew(ids, url = location.href) {
+  const answer = await fetch(url, { headers: { accept: "text/html" } });
+  if (answer.redirected && new URL(answer.url).pathname === "/login") {
+    document.dispatchEvent(new CustomEvent("connection", { detail: "expired" }));
+    return false;
+  }
+  if (!answer.ok) return false;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const id of ids) {
+    const now = document.getElementById(id), then = page.getElementById(id);
+    // A dialog that somebody types into stays as it is.
+    if (!now || !then || now.querySelector("dialog[open]")) continue;
+    const focused = now.contains(document.activeElement) ? document.activeElement.id : "";
+    const open = [...now.querySelectorAll("details[open][id]")].map((details) => details.id);
+    now.replaceWith(document.adoptNode(then));
+    for (const details of open) document.getElementById(details)?.setAttribute("open", "");
+    prepare(then);
+    if (focused) document.getElementById(focused)?.focus();
+  }
+  return true;
+}

@@ -1,0 +1,11 @@
+//! The pages, a file for each group.
+
+mod home;
+mod sign_in;
+
+use crate::web::Pages;
+
+/// All of them.
+pub(super) fn add(pages: Pages) -> Pages {
+    sign_in::add(home::add(pages))
+}
