@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod layout;
 mod pages;
+mod shapes;
 mod visit;
 mod words;
 

@@ -1,11 +1,12 @@
 //! The pages, a file for each group.
 
 mod home;
+mod instances;
 mod sign_in;
 
 use crate::web::Pages;
 
 /// All of them.
 pub(super) fn add(pages: Pages) -> Pages {
-    sign_in::add(home::add(pages))
+    instances::add(sign_in::add(home::add(pages)))
 }

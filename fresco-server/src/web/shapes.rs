@@ -1,0 +1,135 @@
+//! What the API answers, as far as pages show it.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// A tenant, which pages call an instance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tenant {
+    pub(super) id: Uuid,
+    pub(super) subdomain: String,
+    pub(super) url: String,
+    pub(super) status: String,
+    pub(super) desired_state: String,
+    pub(super) image: String,
+    pub(super) isolation: String,
+    pub(super) limits: Limits,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) last_deployed_at: Option<DateTime<Utc>>,
+    pub(super) error: Option<Failure>,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Limits {
+    pub(super) memory_mb: u32,
+    pub(super) cpus: f64,
+    pub(super) pids: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Failure {
+    pub(super) code: String,
+    pub(super) step: Option<String>,
+    pub(super) message: String,
+    pub(super) log_tail: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Operation {
+    pub(super) id: Uuid,
+    pub(super) tenant_id: Uuid,
+    pub(super) action: String,
+    pub(super) status: String,
+    pub(super) steps: Vec<Step>,
+    pub(super) error: Option<Failure>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) finished_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Step {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) undo: bool,
+    pub(super) status: String,
+    pub(super) started_at: Option<DateTime<Utc>>,
+    pub(super) finished_at: Option<DateTime<Utc>>,
+    pub(super) detail: Option<String>,
+}
+
+/// How to become the owner of an app, as long as nobody else may reach it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Claim {
+    pub(super) url: String,
+    pub(super) until: Option<DateTime<Utc>>,
+}
+
+impl Tenant {
+    /// Whether something is being done with it, so that its buttons wait.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.status.as_str(), "pending" | "provisioning" | "destroying")
+    }
+}
+
+impl Operation {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "initiated" | "in_progress" | "stuck")
+    }
+
+    /// What it does, for people.
+    pub(super) fn title(&self) -> &'static str {
+        match self.action.as_str() {
+            "create" => "Setting up",
+            "start" => "Starting",
+            "stop" => "Stopping",
+            "restart" => "Restarting",
+            "update" => "Updating",
+            _ => "Removing",
+        }
+    }
+
+    /// How it stands, for people.
+    pub(super) fn standing(&self) -> &'static str {
+        match self.status.as_str() {
+            "initiated" => "Waiting",
+            "in_progress" => "Under way",
+            "success" => "Done",
+            "failed" => "Failed",
+            _ => "Stuck; it is tried again",
+        }
+    }
+}
+
+impl Step {
+    /// What it does, for people.
+    pub(super) fn title(&self) -> &'static str {
+        match (self.name.as_str(), self.undo) {
+            ("image", _) => "Fetch the app",
+            ("database", false) => "Make its database",
+            ("database" | "remove_database", _) => "Remove its database",
+            ("container", false) => "Make its container",
+            ("container" | "remove_container", _) => "Remove its container",
+            ("start", _) => "Start the app",
+            ("ready", _) => "Wait until the app answers",
+            ("route", false) => "Open its address",
+            ("route" | "withdraw", _) => "Close its address",
+            ("active", _) => "Everything is ready",
+            ("stop", _) => "Stop the app",
+            _ => "Finish",
+        }
+    }
+
+    /// Seconds from its beginning to its end.
+    pub(super) fn seconds(&self) -> Option<String> {
+        let took = self.finished_at? - self.started_at?;
+        Some(format!("{:.1} s", took.as_seconds_f64()))
+    }
+}
