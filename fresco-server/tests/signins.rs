@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -59,12 +60,15 @@ async fn a_crowd_that_signs_in_takes_little_memory_and_keeps_nobody_waiting() {
     let took = start.elapsed();
     let grown = peak_mb() - before;
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
-    eprintln!(
+    // Past the test's own output, which is shown for a failure alone.
+    writeln!(
+        std::io::stderr(),
         "{CROWD} sign-ins in {took:?}: {} in, {} refused, {} told to come back; {grown} MB more at most ({before} MB before); {others} other requests meanwhile, the slowest {slowest:?}",
         count(200),
         count(401),
         count(503),
-    );
+    )
+    .unwrap();
     assert_eq!(count(200) + count(401) + count(503), CROWD);
     assert!(count(200) > 0 && count(401) > 0);
     for answer in answers.iter().filter(|answer| answer.status == 503) {

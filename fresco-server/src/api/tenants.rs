@@ -1,126 +1,36 @@
 //! The signed-in user's tenants.
 
-use std::collections::BTreeMap;
+mod shapes;
 
 use fresco_core::{
     Accepted, Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
 };
 use poem::http::StatusCode;
+use poem_openapi::OpenApi;
 use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
-use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
 use crate::accounts::{User, is_refusal};
 use crate::api::Tag;
 use crate::api::body::Body;
-use crate::api::choice::{self, SomeLimits};
+use crate::api::choice;
 use crate::api::claim::Claim;
 use crate::api::header::Once;
 use crate::api::page::{PageOf, Paged};
-use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant, TenantStatus};
-use crate::api::text::Text;
+use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant};
 use crate::audit::Trail;
 use crate::http::caller::{Caller, Means, TenantsRead, TenantsWrite};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
+use self::shapes::{
+    CreateTenant, DestroyTenant, ListTenants, OpenedGate, TenantDetails, TenantPage, TenantRef,
+    UpdateTenant,
+};
+
 /// Operations that are shown with a tenant.
 const SHOWN_OPERATIONS: u32 = 10;
-
-/// A new tenant.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
-struct CreateTenant {
-    /// Its name below the platform's domain: 3 to 63 of a-z, 0-9 and single inner hyphens.
-    subdomain: Text,
-    /// The image; without it, the platform's usual one.
-    image: Option<Text>,
-    /// Variables for the app. Names that the platform sets itself are refused.
-    environment: Option<BTreeMap<String, Text>>,
-    /// Limits; without them, the platform's usual ones.
-    limits: Option<SomeLimits>,
-}
-
-/// Which tenants to list.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct ListTenants {
-    /// The page, from 1. Default: 1.
-    page: Option<u32>,
-    /// Tenants a page, 1 to 100. Default: 20.
-    limit: Option<u32>,
-    /// Only those whose subdomain contains this text.
-    search: Option<Text>,
-    /// Only those with this status. Destroyed ones are listed only when asked for like this.
-    status: Option<TenantStatus>,
-}
-
-/// One page of tenants.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct TenantPage {
-    /// The tenants, newest first.
-    tenants: Vec<Tenant>,
-    /// How many there are in all.
-    total: u64,
-    /// This page.
-    page: u32,
-    /// How many pages there are; 0 when there is no tenant.
-    pages: u64,
-}
-
-/// Which tenant.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct TenantRef {
-    /// The tenant's id.
-    tenant_id: Uuid,
-}
-
-/// A tenant, and what was done with it.
-#[derive(Object)]
-#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
-struct TenantDetails {
-    /// The tenant.
-    tenant: Tenant,
-    /// Its last ten operations, newest first.
-    operations: Vec<Operation>,
-    /// How to become the owner of its app, as long as nobody else may reach it.
-    claim: Option<Claim>,
-}
-
-/// What became of a tenant's gate.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
-struct OpenedGate {
-    /// The tenant's id.
-    tenant_id: Uuid,
-}
-
-/// What shall change; at least one thing must be named.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct UpdateTenant {
-    /// The tenant's id.
-    tenant_id: Uuid,
-    /// The image. Naming the same one again fetches what its name stands for now.
-    image: Option<Text>,
-    /// The app's variables: all of them, in place of those before.
-    environment: Option<BTreeMap<String, Text>>,
-    /// The limits that shall change.
-    limits: Option<SomeLimits>,
-}
-
-/// Which tenant to destroy.
-#[derive(Debug, Object)]
-#[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct DestroyTenant {
-    /// The tenant's id.
-    tenant_id: Uuid,
-    /// Its subdomain, typed by the person who means it.
-    confirmation: Text,
-}
 
 /// A tenant of the caller's, destroyed or not. Another's is answered as one that does not exist.
 pub(crate) async fn owned(

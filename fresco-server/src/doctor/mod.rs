@@ -11,6 +11,7 @@ mod gate;
 mod host;
 mod image;
 mod listeners;
+mod mail;
 mod mend;
 mod ports;
 mod postgres;
@@ -79,6 +80,8 @@ struct Facts {
     /// The same server as tenants' containers reach it, when it is known where that is.
     inside: Option<Inside>,
     traefik: Result<TraefikReport>,
+    /// What came of talking to the mail server, where there is one.
+    mail: Option<Result<()>>,
     listeners: Listeners,
     machine: Machine,
     /// Free bytes in Docker's folder, when it is on this machine.
@@ -99,11 +102,12 @@ impl Facts {
         let own = admin.expose_secret() != config.database_url.expose_secret();
         let tenants =
             async { if own { Some(within(PostgresReport::gather(admin)).await) } else { None } };
-        let (docker, platform, tenants, traefik, (listeners, machine), names) = tokio::join!(
+        let (docker, platform, tenants, traefik, mail, (listeners, machine), names) = tokio::join!(
             docker::gather(config),
             within(PostgresReport::gather(&config.database_url)),
             tenants,
             within(traefik::gather(config)),
+            mail::gather(config),
             on_a_thread(|| (Listeners::read().unwrap_or_default(), Machine::read())),
             host::names(config),
         );
@@ -114,7 +118,18 @@ impl Facts {
         };
         let root = docker.as_ref().ok().map(|docker| docker.root.clone());
         let free_space = on_a_thread(move || host::free_space(&root?)).await;
-        Self { docker, platform, tenants, inside, traefik, listeners, machine, free_space, names }
+        Self {
+            docker,
+            platform,
+            tenants,
+            inside,
+            traefik,
+            mail,
+            listeners,
+            machine,
+            free_space,
+            names,
+        }
     }
 
     /// The server of the tenants' data.
@@ -131,6 +146,7 @@ fn judge(config: &Config, facts: &Facts) -> Vec<Section> {
         section("PostgreSQL: the platform's database", postgres::judge(config, facts)),
         section("PostgreSQL: the tenants' data", tenants::judge(config, facts)),
         section("Traefik", traefik::judge(config, facts)),
+        section("Mail", mail::judge(config, facts)),
         section("Ports of this machine", ports::judge(config, facts)),
         section("This machine", host::judge(config, facts)),
         section("Clocks", clock::judge(facts)),

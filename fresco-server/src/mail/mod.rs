@@ -44,6 +44,14 @@ enum Way {
     None,
 }
 
+/// Talks to the SMTP server, and sends nothing.
+///
+/// # Errors
+/// When it can't be reached, is not who it should be, or does not let the platform in.
+pub(crate) async fn try_out(config: &crate::config::SmtpConfig) -> Result<()> {
+    Smtp::new(config)?.try_out().await
+}
+
 impl Post {
     /// The post of this platform, as its settings say.
     ///

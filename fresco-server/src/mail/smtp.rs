@@ -68,6 +68,17 @@ impl Smtp {
         Ok(Self { transport: transport.build(), from })
     }
 
+    /// Talks to the server as far as before a letter: it is there, it is safe, it lets us in.
+    pub(super) async fn try_out(&self) -> Result<()> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(Error::new(ErrorKind::Unavailable, "the SMTP server ends the connection"))
+            }
+            Err(error) => Err(told(&error)),
+        }
+    }
+
     /// Hands a letter to the server. Its Message-ID is its own, so that whoever gets it twice can tell.
     pub(super) async fn send(&self, id: Uuid, to: &Email, words: &Words) -> Result<()> {
         let to = to.as_str().parse().map_err(|_| {

@@ -8,6 +8,9 @@
 )]
 
 mod mends;
+#[path = "../support/smtp.rs"]
+#[allow(dead_code, unreachable_pub, reason = "other tests use more of it")]
+mod smtp;
 mod stack;
 
 use std::io::{Read, Write};
@@ -255,6 +258,33 @@ async fn what_will_do_for_development_may_be_wrong_in_production() {
     );
     said.finding("on the same server");
     said.finding("*.fresco.test leads nowhere");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker, PostgreSQL and Traefik"]
+async fn a_mail_server_is_tried_out() {
+    let stack = Stack::start().await;
+    stack.wiring.examine().await.finding("SMTP_URL is not set");
+    let server = smtp::MailServer::starttls();
+    let settings = server.settings();
+    let with = |wiring: Wiring, change: &dyn Fn(&str, &str) -> String| {
+        let settings = settings.iter();
+        settings.fold(wiring, |wiring, (name, value)| wiring.with(name, change(name, value)))
+    };
+    let said = with(stack.wiring.clone(), &|_, value| value.to_owned()).examine().await;
+    assert!(said.finding("lets the platform in").trim_start().starts_with("ok "), "{}", said.text);
+    assert_eq!(server.letters(), Vec::<String>::new());
+    let wrong = |_: &str, value: &str| value.replace("hunter2", PASSWORD);
+    let said = with(stack.wiring.clone(), &wrong).examine().await;
+    said.is_wrong("letters can't be sent", &["535", "SMTP_URL="]);
+    assert!(!said.text.contains(PASSWORD), "{}", said.text);
+    let nobody = format!("localhost:{}", free_port());
+    let gone = |name: &str, value: &str| match value.rsplit_once('@') {
+        Some((login, _)) if name == "SMTP_URL" => format!("{login}@{nobody}"),
+        _ => value.to_owned(),
+    };
+    let said = with(stack.wiring.clone(), &gone).examine().await;
+    said.is_wrong("letters can't be sent", &["refused"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
