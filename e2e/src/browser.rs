@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use thirtyfour::LoggingPrefsLogLevel;
 use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
@@ -149,6 +149,20 @@ impl Browser {
         text.expect("a page").json().as_str().unwrap_or_default().to_owned()
     }
 
+    /// Forgets who is signed in, and all that the platform's pages have put away.
+    pub async fn forget(&self) {
+        self.tell("Network.clearBrowserCookies", json!({})).await;
+        let origin = url_origin(&self.url().await);
+        let all = json!({"origin": origin, "storageTypes": "all"});
+        self.tell("Storage.clearDataForOrigin", all).await;
+        self.forget_files().await;
+    }
+
+    /// Forgets the files of pages it has seen, so that the next page is as slow as a first one.
+    pub async fn forget_files(&self) {
+        self.tell("Network.clearBrowserCache", json!({})).await;
+    }
+
     /// Speaks to the tab by the browser's own protocol.
     async fn tell(&self, command: &str, params: Value) -> Value {
         let answer = self.driver.cdp().send_raw(command, params).await;
@@ -161,4 +175,8 @@ impl Browser {
         self.process.kill().await.expect("the driver ends");
         std::fs::remove_dir_all(&self.profile).expect("its profile can be removed");
     }
+}
+
+fn url_origin(url: &str) -> String {
+    url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
 }
