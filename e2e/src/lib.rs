@@ -11,6 +11,8 @@ pub mod browser;
 pub mod proxy;
 mod scene;
 pub mod service;
+pub mod sights;
+pub mod site;
 mod stack;
 mod wiring;
 mod world;

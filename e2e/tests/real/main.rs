@@ -23,6 +23,7 @@ mod kills;
 mod life;
 mod matrix;
 mod outage;
+mod pages;
 mod repair;
 mod servers;
 mod service;
@@ -130,6 +131,7 @@ fn main() {
         service::settings_change_what_happens,
         service::what_hinders_the_start_is_told,
         browser::a_tenants_page_can_do_nothing_on_the_platform,
+        pages::every_page_is_for_everybody,
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
         claim::a_stranger_who_comes_first_does_not_become_owner,
