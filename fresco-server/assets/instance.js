@@ -1,1 +1,62 @@
-import "./app.js";
+// One instance: follows what is done with it, and notices what others do.
+import { call, listen } from "./api.js";
+import { renew } from "./live.js";
+import { poll } from "./poll.js";
+
+const root = () => document.getElementById("instance");
+const operation = () => document.getElementById("current-operation").dataset;
+// The page may stand at the address of a form that was refused.
+const address = root().dataset.address;
+
+let drawing = false, again = false;
+async function draw() {
+  again = true;
+  if (drawing) return;
+  drawing = true;
+  while (again) {
+    again = false;
+    const focused = root().contains(document.activeElement);
+    const more = await renew(["instance"], address).catch(() => false);
+    if (!more) break;
+    if (focused && document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true });
+    root().querySelector("#current-operation[data-operation]") && follow();
+  }
+  drawing = false;
+}
+
+let followed;
+function follow() {
+  const { operation: id, status } = operation();
+  if (followed === id || !["initiated", "in_progress", "stuck"].includes(status)) return;
+  followed = id;
+  listen(`/api/operations/${id}/events`, {
+    step: draw,
+    progress: ({ progress }) => progress && fetched(progress),
+    done: (_, stream) => {
+      stream.close();
+      draw();
+    },
+  });
+}
+
+/** How much of the app has been fetched. */
+function fetched({ detail, doneBytes, totalBytes }) {
+  const place = document.getElementById("progress");
+  if (!place) return;
+  const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  place.hidden = false;
+  place.textContent = `${detail}: ${mb(doneBytes)}${totalBytes ? ` of ${mb(totalBytes)}` : ""}`;
+}
+
+follow();
+let before;
+poll(async () => {
+  const told = await call("tenants.get", { tenantId: root().dataset.tenant });
+  const [last] = told.operations, shown = operation();
+  const key = (...parts) => parts.join(" ");
+  const there = key(told.tenant.status, told.tenant.desiredState, last?.id, last?.status);
+  const here = key(root().dataset.status, root().dataset.desired, shown.operation, shown.status);
+  const now = JSON.stringify({ ...told, operations: [] });
+  if (there !== here || (before && before !== now)) await draw();
+  before = now;
+}, 4000);

@@ -76,6 +76,47 @@ impl Tenant {
     /// Whether something is being done with it, so that its buttons wait.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.status.as_str(), "pending" | "provisioning" | "destroying")
+            || self.is_starting()
+            || self.is_stopping()
+    }
+
+    fn is_starting(&self) -> bool {
+        self.status == "stopped" && self.desired_state == "running"
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.status == "active" && self.desired_state == "stopped"
+    }
+
+    /// Whether it is there no more, or soon won't be.
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(self.status.as_str(), "destroying" | "destroyed")
+    }
+
+    /// How it stands, for people.
+    pub(super) fn standing(&self) -> &'static str {
+        match self.status.as_str() {
+            "pending" => "Waiting",
+            "provisioning" => "Being set up",
+            "active" if self.is_stopping() => "Stopping",
+            "active" => "Running",
+            "stopped" if self.is_starting() => "Starting",
+            "stopped" => "Stopped",
+            "error" => "Needs attention",
+            "destroying" => "Being removed",
+            _ => "Removed",
+        }
+    }
+
+    /// The same, as the style knows it.
+    pub(super) fn badge(&self) -> &str {
+        if self.is_busy() { "busy" } else { &self.status }
+    }
+
+    /// Its address without what everybody knows, for people.
+    pub(super) fn host(&self) -> &str {
+        let address = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        address.trim_end_matches('/')
     }
 }
 
@@ -94,6 +135,12 @@ impl Operation {
             "update" => "Updating",
             _ => "Removing",
         }
+    }
+
+    /// Seconds from when it was asked for to its end.
+    pub(super) fn seconds(&self) -> Option<String> {
+        let took = self.finished_at? - self.created_at;
+        Some(format!("{:.1} s", took.as_seconds_f64()))
     }
 
     /// How it stands, for people.

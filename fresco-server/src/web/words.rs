@@ -9,6 +9,13 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
         "session_ended" => {
             ("info", "Your session has ended. Sign in again, and go on where you were.")
         }
+        "creating" => ("success", "Your instance is on its way. Its steps stand below."),
+        "starting" => ("info", "It starts. In a moment it can be reached again."),
+        "stopping" => ("info", "It stops. Its data stays."),
+        "restarting" => ("info", "It restarts. In a moment it can be reached again."),
+        "changing" => ("info", "It restarts with what you chose."),
+        "removing" => ("info", "It is being removed, with all its data."),
+        "opened" => ("success", "Its address is open to everybody now."),
         _ => return None,
     })
 }

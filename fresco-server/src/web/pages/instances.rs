@@ -1,18 +1,23 @@
-//! A person's instances.
+//! One instance: how it stands, what is done with it, and its end.
 
 use askama::Template;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
+use poem::http::StatusCode;
+
+use super::sign_in::safe;
 use crate::web::Pages;
+use crate::web::client::Refusal;
 use crate::web::layout::Page;
 use crate::web::shapes::{Claim, Operation, Tenant};
-use crate::web::visit::{Outcome, Visit, show};
+use crate::web::visit::{Outcome, Stop, Visit, go, show, show_refused};
 
 /// The answer of `tenants.get`.
 #[derive(Debug, Deserialize)]
-struct Details {
-    tenant: Tenant,
+pub(super) struct Details {
+    pub(super) tenant: Tenant,
     operations: Vec<Operation>,
     claim: Option<Claim>,
 }
@@ -24,16 +29,102 @@ struct Instance {
     tenant: Tenant,
     operations: Vec<Operation>,
     claim: Option<Claim>,
+    /// What was typed to remove it, when that was wrong.
+    address: String,
+}
+
+#[derive(Template)]
+#[template(path = "destroy.html")]
+struct Destroy {
+    page: Page,
+    tenant: Tenant,
+    wrong: Option<String>,
 }
 
 pub(super) fn add(pages: Pages) -> Pages {
-    pages.page("/instances/{id}", instance)
+    pages
+        .page("/instances/{id}", instance)
+        .form("/instances/{id}/start", |visit| act(visit, "tenants.start", "starting"))
+        .form("/instances/{id}/stop", |visit| act(visit, "tenants.stop", "stopping"))
+        .form("/instances/{id}/restart", |visit| act(visit, "tenants.restart", "restarting"))
+        .form("/instances/{id}/open", |visit| act(visit, "tenants.openGate", "opened"))
+        .page_with_form("/instances/{id}/destroy", ask, destroy)
+}
+
+/// Which instance the address means.
+pub(super) fn id(visit: &Visit) -> Result<Uuid, Stop> {
+    visit.part("id").parse().map_err(|_| {
+        Refusal::new(StatusCode::NOT_FOUND, "not_found", "There is no such instance.").into()
+    })
+}
+
+pub(super) async fn details(visit: &Visit) -> Result<Details, Stop> {
+    visit.signed_in()?;
+    Ok(visit.call("tenants.get", json!({"tenantId": id(visit)?})).await?)
+}
+
+impl Instance {
+    fn new(page: Page, Details { tenant, operations, claim }: Details) -> Self {
+        let address = format!("/instances/{}", tenant.id);
+        Self { page, tenant, operations, claim, address }
+    }
+
+    fn is_worked_on(&self) -> bool {
+        self.operations.first().is_some_and(Operation::is_open)
+    }
 }
 
 async fn instance(visit: Visit) -> Outcome {
-    visit.signed_in()?;
-    let details: Details = visit.call("tenants.get", json!({"tenantId": visit.part("id")})).await?;
+    let details = details(&visit).await?;
     let page = visit.page(&details.tenant.subdomain);
-    let Details { tenant, operations, claim } = details;
-    show(&Instance { page, tenant, operations, claim })
+    show(&Instance::new(page, details))
+}
+
+/// Asks for what a button says, and leads back to where it was pressed.
+async fn act(visit: Visit, call: &'static str, word: &'static str) -> Outcome {
+    visit.signed_in()?;
+    let id = id(&visit)?;
+    let done: Result<Value, _> = visit.call(call, json!({"tenantId": id})).await;
+    match done {
+        Ok(_) => {
+            let back = match visit.form().get("back") {
+                "" => format!("/instances/{id}"),
+                back => safe(back),
+            };
+            let mark = if back.contains('?') { '&' } else { '?' };
+            go(&format!("{back}{mark}done={word}"))
+        }
+        // Of what can't be done now, the instance's own page tells why and how it stands.
+        Err(refusal) if matches!(refusal.status, 409 | 429 | 503) => {
+            let details = details(&visit).await?;
+            let page = visit.refused_page(&details.tenant.subdomain, &refusal);
+            show_refused(&refusal, &Instance::new(page, details))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+async fn ask(visit: Visit) -> Outcome {
+    let tenant = details(&visit).await?.tenant;
+    if tenant.is_leaving() {
+        return go(&format!("/instances/{}", tenant.id));
+    }
+    let page = visit.page(&format!("Remove {}", tenant.subdomain));
+    show(&Destroy { page, tenant, wrong: None })
+}
+
+async fn destroy(visit: Visit) -> Outcome {
+    let tenant = details(&visit).await?.tenant;
+    let typed = visit.form().get("confirmation").trim();
+    let body = json!({"tenantId": tenant.id, "confirmation": typed});
+    let done: Result<Value, _> = visit.call("tenants.destroy", body).await;
+    match done {
+        Ok(_) => go(&format!("/instances/{}?done=removing", tenant.id)),
+        Err(refusal) if refusal.code == "confirmation_mismatch" => {
+            let wrong = format!("This is not its name. Type {} to remove it.", tenant.subdomain);
+            let page = visit.page(&format!("Remove {}", tenant.subdomain));
+            show_refused(&refusal, &Destroy { page, tenant, wrong: Some(wrong) })
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
 }

@@ -52,7 +52,7 @@ async fn sign_out(visit: Visit) -> Outcome {
 
 /// An address of our own to go on to: whatever else it were would lead people who just typed their
 /// password to somebody else's page.
-fn safe(next: &str) -> String {
+pub(super) fn safe(next: &str) -> String {
     let own = next.starts_with('/')
         && !next.starts_with("//")
         && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');

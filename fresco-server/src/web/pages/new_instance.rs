@@ -1,0 +1,84 @@
+//! A further instance.
+
+use askama::Template;
+use poem::http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::web::Pages;
+use crate::web::client::Refusal;
+use crate::web::layout::Page;
+use crate::web::visit::{Outcome, Visit, go, show, show_refused};
+
+/// The answer of `tenants.create`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Created {
+    tenant_id: Uuid,
+}
+
+/// The answer of `wizard.checkSubdomain`.
+#[derive(Debug, Default, Deserialize)]
+struct Availability {
+    suggestions: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "new_instance.html")]
+struct NewInstance {
+    page: Page,
+    domain: String,
+    subdomain: String,
+    /// What is wrong with the subdomain.
+    wrong: Option<String>,
+    suggestions: Vec<String>,
+}
+
+impl NewInstance {
+    fn of(visit: &Visit, page: Page, subdomain: &str) -> Self {
+        let domain = visit.config().base_domain.to_string();
+        let subdomain = subdomain.trim().to_owned();
+        Self { page, domain, subdomain, wrong: None, suggestions: Vec::new() }
+    }
+}
+
+pub(super) fn add(pages: Pages) -> Pages {
+    pages.page_with_form("/instances/new", form, create)
+}
+
+async fn form(visit: Visit) -> Outcome {
+    visit.signed_in()?;
+    let page = visit.page("A new instance");
+    show(&NewInstance::of(&visit, page, visit.query("subdomain")))
+}
+
+async fn create(visit: Visit) -> Outcome {
+    visit.signed_in()?;
+    // Names have no capital letters, which phones like to begin with.
+    let subdomain = visit.form().get("subdomain").trim().to_lowercase();
+    let created: Result<Created, _> =
+        visit.call("tenants.create", json!({"subdomain": subdomain})).await;
+    let refusal = match created {
+        Ok(created) => return go(&format!("/instances/{}?done=creating", created.tenant_id)),
+        Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED.as_u16() => {
+            return Err(refusal.into());
+        }
+        Err(refusal) => refusal,
+    };
+    if !is_of_the_name(&refusal) {
+        let page = visit.refused_page("A new instance", &refusal);
+        return show_refused(&refusal, &NewInstance::of(&visit, page, &subdomain));
+    }
+    let found: Result<Availability, _> =
+        visit.call("wizard.checkSubdomain", json!({"subdomain": subdomain})).await;
+    let mut shown = NewInstance::of(&visit, visit.page("A new instance"), &subdomain);
+    shown.wrong = Some(refusal.detail.clone());
+    // Without suggestions the page is as good.
+    shown.suggestions = found.unwrap_or_default().suggestions;
+    show_refused(&refusal, &shown)
+}
+
+fn is_of_the_name(refusal: &Refusal) -> bool {
+    refusal.field.as_deref() == Some("subdomain") || refusal.code.starts_with("subdomain_")
+}
