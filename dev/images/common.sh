@@ -14,7 +14,7 @@ hash_of() { sha256sum "$@" | cut -d' ' -f1 | sha256sum | cut -c1-16; }
 
 # The pin file's fields of a package for this architecture.
 pin() {
-	awk -v n="$1" -v a="$ARCH" '$1 == n && $2 == a { print $3, $4, $5 }' "$IMAGES/pins" | grep . ||
+	awk -v n="$1" -v a="$ARCH" '$1 == n && ($2 == a || $2 == "any") { print $3, $4, $5 }' "$IMAGES/pins" | grep . ||
 		die "dev/images/pins has no $1 for $ARCH: the images build on x86_64 and aarch64"
 }
 

@@ -1,16 +1,26 @@
 //! A headless Chromium with a profile of its own.
 
+mod checks;
+mod hands;
+mod view;
+
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
+use thirtyfour::LoggingPrefsLogLevel;
 use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+pub use self::checks::{Load, Violation};
+use self::view::View;
+pub use self::view::{DESKTOP, PHONE, Theme};
 use crate::stack::free_port;
 
+/// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser. Dropping it ends it; call [`Browser::close`] where a test goes on.
@@ -20,10 +30,17 @@ pub struct Browser {
     /// The driver, which takes the browser with it when it is told to close.
     process: Child,
     profile: PathBuf,
+    /// What is told to every tab.
+    view: Mutex<View>,
 }
 
+/// A tab of a browser.
+#[derive(Clone, Debug)]
+pub struct Tab(WindowHandle);
+
 impl Browser {
-    /// Starts one that takes all names of this domain for this machine.
+    /// Starts one that takes this domain and all names below it for this machine, and knows no other.
+    /// It shows light pages at the size [`DESKTOP`].
     pub async fn start(domain: &str) -> Self {
         let port = free_port();
         let profile = std::env::temp_dir().join(format!("fresco-browser-{}", uuid::Uuid::new_v4()));
@@ -43,11 +60,13 @@ impl Browser {
             "--no-first-run",
             &format!("--user-data-dir={}", profile.display()),
             &format!(
-                "--host-resolver-rules=MAP *.{domain} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+                "--host-resolver-rules=MAP {domain} 127.0.0.1, MAP *.{domain} 127.0.0.1, \
+                 MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
             ),
         ] {
             wanted.add_arg(argument).expect("an argument");
         }
+        wanted.set_browser_log_level(LoggingPrefsLogLevel::All).expect("a log of the pages");
         let deadline = Instant::now() + PATIENCE;
         let driver = loop {
             match WebDriver::new(format!("http://127.0.0.1:{port}"), wanted.clone()).await {
@@ -57,7 +76,37 @@ impl Browser {
             }
         };
         driver.set_script_timeout(PATIENCE).await.expect("a limit of time");
-        Self { driver, process, profile }
+        let browser = Self { driver, process, profile, view: Mutex::new(View::default()) };
+        browser.show_view().await;
+        browser
+    }
+
+    /// The tab that all calls speak to.
+    pub async fn tab(&self) -> Tab {
+        Tab(self.driver.window().await.expect("a tab"))
+    }
+
+    /// Opens a further tab, to which all calls speak from now on.
+    pub async fn open_tab(&self) -> Tab {
+        let tab = Tab(self.driver.new_tab().await.expect("a new tab"));
+        self.switch(&tab).await;
+        self.show_view().await;
+        tab
+    }
+
+    /// Lets all calls speak to this tab.
+    pub async fn switch(&self, tab: &Tab) {
+        self.driver.switch_to_window(tab.0.clone()).await.expect("the tab is open");
+    }
+
+    /// Loads the page again.
+    pub async fn reload(&self) {
+        self.driver.refresh().await.expect("the page is loaded again");
+    }
+
+    /// The address of the page.
+    pub async fn url(&self) -> String {
+        self.driver.current_url().await.expect("an address").to_string()
     }
 
     /// Goes to a page and waits until it is there.
@@ -93,11 +142,17 @@ impl Browser {
         }
     }
 
-    /// The text of the page.
+    /// The text of the page, as it is seen.
     pub async fn text(&self) -> String {
         let text =
             self.driver.execute("return document.documentElement.innerText;", Vec::new()).await;
         text.expect("a page").json().as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Speaks to the tab by the browser's own protocol.
+    async fn tell(&self, command: &str, params: Value) -> Value {
+        let answer = self.driver.cdp().send_raw(command, params).await;
+        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Ends the browser.

@@ -41,3 +41,4 @@ pub use program::run;
 pub use rates::{Rate, Rates};
 pub use room::Room;
 pub use serve::ServeError;
+pub use web::pages;

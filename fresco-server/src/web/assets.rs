@@ -50,5 +50,5 @@ fn asset(Path((_, name)): Path<(String, String)>) -> Response {
 }
 
 pub(super) fn add(pages: Pages) -> Pages {
-    pages.at("/assets/{version}/{name}", vec![Method::GET], get(asset))
+    pages.at("/assets/{version}/{name}", vec![Method::GET], |_| get(asset))
 }

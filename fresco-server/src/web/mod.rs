@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use poem::endpoint::{DynEndpoint, ToDynEndpoint, make};
 use poem::http::Method;
-use poem::{Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, Route};
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, RouteMethod};
 
 use crate::http::addresses::Addresses;
 use crate::http::guard::Guard;
@@ -34,11 +34,14 @@ pub(crate) struct Web {
     platform: Platform,
 }
 
-/// Routes of pages, with the methods that each of them answers.
-pub(crate) struct Pages {
-    web: Web,
-    routes: Route,
-    addresses: Vec<(String, Vec<Method>)>,
+/// The pages, each with the methods that its address answers.
+#[derive(Default)]
+pub(crate) struct Pages(Vec<Address>);
+
+struct Address {
+    path: &'static str,
+    methods: Vec<Method>,
+    make: Box<dyn FnOnce(&Web) -> RouteMethod>,
 }
 
 impl Pages {
@@ -48,8 +51,7 @@ impl Pages {
         F: Fn(Visit) -> Fut + Copy + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        let shown = self.web.endpoint(show);
-        self.at(path, vec![Method::GET], poem::get(shown))
+        self.at(path, vec![Method::GET], move |web| poem::get(web.endpoint(show)))
     }
 
     /// What a form is sent to that stands on a page of another address.
@@ -58,8 +60,7 @@ impl Pages {
         F: Fn(Visit) -> Fut + Copy + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        let taken = self.web.endpoint(take);
-        self.at(path, vec![Method::POST], poem::post(taken))
+        self.at(path, vec![Method::POST], move |web| poem::post(web.endpoint(take)))
     }
 
     /// A page whose form is sent to its own address.
@@ -70,20 +71,40 @@ impl Pages {
         Fut: Future<Output = Outcome> + Send + 'static,
         Gut: Future<Output = Outcome> + Send + 'static,
     {
-        let (shown, taken) = (self.web.endpoint(show), self.web.endpoint(take));
-        self.at(path, vec![Method::GET, Method::POST], poem::get(shown).post(taken))
+        self.at(path, vec![Method::GET, Method::POST], move |web| {
+            poem::get(web.endpoint(show)).post(web.endpoint(take))
+        })
     }
 
     /// A path's parts in braces stand for anything.
-    fn at<E>(mut self, path: &'static str, methods: Vec<Method>, endpoint: E) -> Self
-    where
-        E: IntoEndpoint,
-        E::Endpoint: 'static,
-    {
-        self.routes = self.routes.at(path.replace('{', ":").replace('}', ""), endpoint);
-        self.addresses.push((path.to_owned(), methods));
+    fn at(
+        mut self,
+        path: &'static str,
+        methods: Vec<Method>,
+        make: impl FnOnce(&Web) -> RouteMethod + 'static,
+    ) -> Self {
+        self.0.push(Address { path, methods, make: Box::new(make) });
         self
     }
+
+    fn addresses(&self) -> Addresses {
+        let listed = self.0.iter().map(|page| (page.path.to_owned(), page.methods.clone()));
+        Addresses::listed(listed.collect())
+    }
+
+    fn routes(self, web: &Web) -> Route {
+        self.0.into_iter().fold(Route::new(), |routes, Address { path, make, .. }| {
+            routes.at(path.replace('{', ":").replace('}', ""), make(web))
+        })
+    }
+}
+
+/// The addresses of all pages that can be looked at, as the server knows them: a part in braces stands
+/// for anything.
+#[must_use]
+pub fn pages() -> Vec<&'static str> {
+    let pages = pages::add(Pages::default()).0.into_iter();
+    pages.filter(|page| page.methods.contains(&Method::GET)).map(|page| page.path).collect()
 }
 
 impl Web {
@@ -120,10 +141,9 @@ where
     let site = Arc::new(Site::new(&platform.config));
     let client = Client::new(Arc::clone(&api), platform.clone());
     let web = Web { client, site: Arc::clone(&site), platform: platform.clone() };
-    let pages = Pages { web, routes: Route::new(), addresses: Vec::new() };
-    let Pages { routes, addresses, .. } = pages::add(assets::add(pages));
-    let addresses = Addresses::listed(addresses);
-    let pages = Arc::new(routes.with(guard.of_pages(addresses.clone())));
+    let pages = pages::add(assets::add(Pages::default()));
+    let addresses = pages.addresses();
+    let pages = Arc::new(pages.routes(&web).with(guard.of_pages(addresses.clone())));
     make(move |request: Request| {
         let (api, pages, site) = (Arc::clone(&api), Arc::clone(&pages), Arc::clone(&site));
         let page = addresses.knows(request.uri().path());
