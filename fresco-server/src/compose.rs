@@ -242,7 +242,7 @@ pub async fn invite(config: &Config, email: &str) -> Result<String> {
     noted(&accounts, &AuditEvent::of_command("command_invite")).await?;
     let (token, until) = (invite.token.expose_secret(), invite.expires_at.format("%F %R UTC"));
     // What stands after the # is sent to no server, and so it is in no log.
-    let link = format!("{}/#invite={token}", config.public_url);
+    let link = format!("{}/signup#invite={token}", config.public_url);
     let unused = match config.signup {
         SignupPolicy::Invite => "",
         _ => "\nNobody is asked for it now: SIGNUP is not invite.",

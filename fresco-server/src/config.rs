@@ -16,6 +16,7 @@ use std::time::Duration;
 use fresco_core::{Guarantee, Hostname, Quota};
 use ipnet::IpNet;
 use secrecy::SecretString;
+use url::Url;
 
 use crate::accounts::{Email, SignupPolicy, TrialTerms};
 use crate::origin::Origin;
@@ -86,6 +87,8 @@ pub struct Config {
     pub session_idle: Duration,
     /// Who may make an account.
     pub signup: SignupPolicy,
+    /// The public sandbox, for who only tries things out.
+    pub sandbox_url: Option<Url>,
     /// Whether somebody can show that their address is theirs: there is a way to send mail.
     pub verifies_addresses: bool,
     /// What holds for tenants of people who have not, where they can.
@@ -211,6 +214,7 @@ impl Reader<'_> {
             days.map(|days| Duration::from_secs(days * 24 * 60 * 60))
         });
         let signup = self.signup(production);
+        let sandbox_url = self.sandbox_url();
         let (rates, quota) = (self.rates(production), self.quota(production));
         let trial = self.trial(production);
         let audit_days = self.within("AUDIT_DAYS", "a whole number of days", 1..=36_500);
@@ -260,6 +264,7 @@ impl Reader<'_> {
             session_life: session_life?,
             session_idle: session_idle?,
             signup: signup?,
+            sandbox_url: sandbox_url?,
             verifies_addresses: self.is_set("SMTP_URL"),
             trial: trial?,
             quota: quota?,

@@ -271,6 +271,7 @@ impl WizardApi {
         Ok(Json(Deployment {
             status: tenant.state.status.into(),
             operation: operation.as_ref().map(Into::into),
+            expected_seconds: deploy::usual_seconds(&self.platform.orchestrator).await?,
         }))
     }
 }

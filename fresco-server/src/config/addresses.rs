@@ -64,6 +64,18 @@ impl Reader<'_> {
         origin
     }
 
+    /// A page that people are led to.
+    pub(super) fn sandbox_url(&mut self) -> Option<Option<Url>> {
+        let Some(text) = self.text("SANDBOX_URL") else { return Some(None) };
+        let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        self.check(
+            "SANDBOX_URL",
+            url.is_some(),
+            &format!("must be an address such as https://sandbox.example.org, but is `{text}`"),
+        );
+        url.map(Some)
+    }
+
     /// Networks, or single addresses.
     pub(super) fn trusted_proxies(&mut self) -> Option<Vec<IpNet>> {
         let text = self.text("TRUSTED_PROXIES").unwrap_or_default();

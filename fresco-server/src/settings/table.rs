@@ -203,6 +203,11 @@ pub const SETTINGS: &[Setting] = &[
         "With SIGNUP=domains: the domains whose addresses may sign up, separated by commas; those below them are others",
     ),
     setting(
+        "SANDBOX_URL",
+        None,
+        "A public sandbox, which the sign-up page suggests to who wants to test or to learn; without it, none is",
+    ),
+    setting(
         "TENANTS_PER_USER",
         None,
         "The most tenants that one person may have; default: 1000, in production 5",

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use askama::Template;
+use fresco_core::{Generation, Route, Subdomain, TenantId};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
+use crate::platform::Platform;
 use crate::web::Web;
 use crate::web::client::{Answered, OnBehalf, Refusal};
 use crate::web::error::Asker;
@@ -103,6 +105,14 @@ impl Visit {
     /// The platform's configuration.
     pub(super) fn config(&self) -> &crate::config::Config {
         &self.web.platform.config
+    }
+
+    /// The address that an instance of this name would have.
+    pub(super) fn address_of(&self, subdomain: &Subdomain) -> String {
+        let Platform { config, orchestrator, .. } = &self.web.platform;
+        let (host, port) = (config.base_domain.join(subdomain), config.tenants.app.port);
+        let route = Route::new(TenantId::new(), Generation::new(0), host, port);
+        orchestrator.backends().router.plan(&route).url
     }
 
     /// The part of the path that stands for anything, in braces in its route.

@@ -37,7 +37,7 @@ async fn invited(site: &Site, email: &str) -> String {
     let config = Config::read(&Values::new(values)).unwrap();
     let text = compose::invite(&config, email).await.unwrap();
     let link = text.lines().next().unwrap();
-    let (page, token) = link.split_once("/#invite=").unwrap();
+    let (page, token) = link.split_once("/signup#invite=").unwrap();
     assert_eq!((page, token.len()), ("http://localhost:3000", 64), "{text}");
     token.to_owned()
 }

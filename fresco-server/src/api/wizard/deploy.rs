@@ -1,6 +1,6 @@
 //! The end of the wizard.
 
-use fresco_core::{Orchestrator, TenantId, TenantQuery};
+use fresco_core::{Orchestrator, Tenant, TenantId, TenantQuery};
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use secrecy::SecretString;
@@ -67,4 +67,38 @@ pub(super) async fn deploy(
     let login = accounts.open_session(user.id, &login).await?;
     let deployed = Deployed::of(orchestrator, &accepted);
     Ok(Deploying::Accepted(Json(deployed), cookie::set(config, &login)))
+}
+
+/// The newest tenants whose set-up is looked at.
+const LATELY: u64 = 20;
+
+/// How long a set-up lately took, from the wish to an address that answers.
+pub(super) async fn usual_seconds(orchestrator: &Orchestrator) -> Result<Option<u32>, Problem> {
+    let mut query = TenantQuery::all();
+    query.limit = LATELY;
+    let tenants = orchestrator.tenants(&query).await?.tenants;
+    let took = |tenant: &Tenant| Some(tenant.state.first_active_at? - tenant.created_at);
+    Ok(median(tenants.iter().filter_map(took).map(|took| took.num_seconds()).collect()))
+}
+
+/// The higher one of the two in the middle, where there are two: better a little early than late.
+fn median(mut seconds: Vec<i64>) -> Option<u32> {
+    seconds.sort_unstable();
+    let middle = *seconds.get(seconds.len() / 2)?;
+    // The database's clock may have been set back; nothing takes less than a second.
+    Some(u32::try_from(middle.max(1)).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_took_long_does_not_count_for_more() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![9]), Some(9));
+        assert_eq!(median(vec![8, 9, 4000]), Some(9));
+        assert_eq!(median(vec![8, 10]), Some(10));
+        assert_eq!(median(vec![-5]), Some(1));
+    }
 }

@@ -249,6 +249,9 @@ pub(super) struct Deployment {
     pub(super) status: TenantStatus,
     /// Its newest operation.
     pub(super) operation: Option<Operation>,
+    /// How many seconds a new tenant lately took on this platform until it could be reached: the
+    /// median of the newest ones. Absent as long as there was none.
+    pub(super) expected_seconds: Option<u32>,
 }
 
 /// A tenant that was accepted, and its owner signed in.

@@ -7,12 +7,21 @@ mod instances;
 mod log;
 mod new_instance;
 mod sign_in;
+mod sign_up;
 
 use crate::web::Pages;
 
 /// All of them.
 pub(super) fn add(pages: Pages) -> Pages {
-    let pages = sign_in::add(home::add(pages));
-    let pages = instances::add(new_instance::add(dashboard::add(pages)));
-    change::add(log::add(pages))
+    let groups = [
+        home::add,
+        sign_in::add,
+        sign_up::add,
+        dashboard::add,
+        new_instance::add,
+        instances::add,
+        change::add,
+        log::add,
+    ];
+    groups.into_iter().fold(pages, |pages, add: fn(Pages) -> Pages| add(pages))
 }

@@ -1,0 +1,435 @@
+// The wizard: steps 1 to 4 of signing up, and the wish for the instance. What is done is kept by the
+// server, in a session whose secret alone is kept here, for other tabs and for when the page is loaded
+// again; the password is not kept at all. From the deployment on, the server's own page takes over.
+import { call, Offline, Refusal } from "./api.js";
+import "./app.js";
+import { availability } from "./signup-address.js";
+import { strength } from "./signup-strength.js";
+
+const KEY = "fresco.signup", STEPS = ["account", "use", "address", "terms"];
+const at = (id) => document.getElementById(id);
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+let session = null;      // the session's secret
+let state = null;        // what the server knows of it
+let current = "";        // the step that is shown
+let otherEmail = false;  // the address is typed anew although a code is awaited
+
+// ---- What is kept in this browser.
+
+const kept = {
+  read() { try { return JSON.parse(localStorage.getItem(KEY)) ?? {}; } catch { return {}; } },
+  // Without a storage the wizard works as long as the page is open.
+  write(value) { try { localStorage.setItem(KEY, JSON.stringify(value)); } catch { /* see above */ } },
+  forget() { try { localStorage.removeItem(KEY); } catch { /* see above */ } },
+};
+
+// ---- What is told.
+
+/** Tells something above the step; `parts` are texts and elements. */
+function tell(kind, ...parts) {
+  const place = at("told");
+  place.className = `notice ${kind}`;
+  place.setAttribute("role", kind === "error" ? "alert" : "status");
+  place.replaceChildren(...parts);
+  place.hidden = parts.length === 0;
+}
+
+function link(href, text) {
+  return Object.assign(document.createElement("a"), { href, textContent: text });
+}
+
+/** Says what is wrong with a field, or that nothing is. */
+function mark(id, words = "") {
+  const wrong = at(`${id}-wrong`), field = at(id);
+  wrong.textContent = words;
+  wrong.hidden = !words;
+  if (words) field?.setAttribute("aria-invalid", "true");
+  else field?.removeAttribute("aria-invalid");
+}
+
+function clear(form) {
+  tell("error");
+  for (const wrong of form.querySelectorAll(".wrong")) mark(wrong.id.replace(/-wrong$/, ""));
+}
+
+/** Says so at the field that is meant, and above the step where there is none. */
+function refuse(form, error) {
+  if (!(error instanceof Refusal || error instanceof Offline)) throw error;
+  if (error.code === "unknown_session") return ended();
+  const field = FIELDS[error.code] ?? error.field;
+  const shown = field && form.querySelector(`#${field}-wrong`);
+  if (!shown) return tell("error", error.message);
+  mark(field, error.message);
+  (at(field) ?? form.querySelector(`[name="${field}"]`))?.focus();
+}
+const FIELDS = { invite_required: "invite", email_domain_refused: "email", wrong_code: "code" };
+
+/** What has to be typed before the platform is asked. */
+function missing(form, ...wanted) {
+  const first = wanted.find(([id, there, words]) => !there && (mark(id, words), true));
+  if (first) (at(first[0]) ?? form.querySelector(`[name="${first[0]}"]`)).focus();
+  return Boolean(first);
+}
+
+/** A form that is sent once at a time, and says what was refused. */
+function onSubmit(form, send) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector(".onward .button");
+    if (form.getAttribute("aria-busy") === "true") return;
+    form.setAttribute("aria-busy", "true");
+    button.setAttribute("aria-disabled", "true");
+    clear(form);
+    try {
+      await send();
+    } catch (error) {
+      refuse(form, error);
+    } finally {
+      form.removeAttribute("aria-busy");
+      button.removeAttribute("aria-disabled");
+    }
+  });
+}
+
+// ---- Steps.
+
+const needsCode = () => state?.emailVerified === false;
+
+/** The last step that may be shown. */
+function furthest() {
+  if (!state || needsCode()) return 0;
+  return Math.min(state.stepCompleted, STEPS.length - 1);
+}
+
+function show(step, { focus = true, replace = false } = {}) {
+  const allowed = STEPS.indexOf(step) <= furthest() || step === "deployment";
+  current = allowed ? step : STEPS[furthest()];
+  for (const section of document.querySelectorAll("#wizard > section")) section.hidden = section.id !== current;
+  if (current === "account") showAccount();
+  at("over").hidden = !session || current === "deployment";
+  for (const item of document.querySelectorAll(".way li")) {
+    const place = STEPS.indexOf(item.dataset.step), a = item.querySelector("a");
+    const behind = current === "deployment" ? place >= 0 : place >= 0 && place < STEPS.indexOf(current);
+    item.classList.toggle("done", behind);
+    if (item.dataset.step === current) item.setAttribute("aria-current", "step");
+    else item.removeAttribute("aria-current");
+    if (place >= 0 && place <= furthest() && current !== "deployment") a.href = `#${item.dataset.step}`;
+    else a.removeAttribute("href");
+  }
+  if (current === "address") address.look();
+  if (current === "terms") readDocuments();
+  if (location.hash !== `#${current}`) history[replace ? "replaceState" : "pushState"](null, "", `#${current}`);
+  if (focus) at(`${current}-title`).focus();
+}
+
+function showAccount() {
+  const code = needsCode() && state.stepCompleted > 0 && !otherEmail;
+  at("account-form").hidden = code;
+  at("code-form").hidden = !code;
+  at("account-title").textContent = code ? "Is this your address?" : "Make your account";
+  at("code-email").textContent = state?.email ?? "";
+  const again = Boolean(state?.stepCompleted);
+  at("password-hint").textContent = again
+    ? "Leave it empty to keep the one that you typed."
+    : "At least 10 characters. A few words in a row are easy to remember.";
+}
+
+/** Fills the forms with what the server knows. */
+function fill() {
+  const { email = "", data = {} } = state ?? {};
+  if (email) at("email").value = email;
+  if (data.name) at("name").value = data.name;
+  if (data.subdomain) at("subdomain").value = data.subdomain;
+  at("otherText").value = data.otherText ?? "";
+  for (const radio of document.querySelectorAll("[name=useCase]")) if (data.useCase) radio.checked = radio.value === data.useCase;
+  at("termsAccepted").checked = at("privacyAccepted").checked = Boolean(data.termsAccepted);
+  useChanged();
+  addressChanged();
+}
+
+function addressChanged() {
+  const { before, after } = at("wizard").dataset, name = at("subdomain").value.trim().toLowerCase() || "…";
+  at("preview").textContent = at("sum-address").textContent = before + name + after;
+  at("sum-email").textContent = state?.email ?? "";
+}
+
+/** What a step answered. */
+function took(answer) {
+  state = answer;
+  addressChanged();
+}
+
+/** The hour is over, or the session was ended: what was typed still stands in the forms. */
+function ended() {
+  kept.forget();
+  session = state = null;
+  tell("warning", "This sign-up was begun more than an hour ago and has ended. What you typed still stands here; only your password has to be typed again.");
+  show("account", { replace: true });
+  at("told").focus();
+}
+
+const update = (step, data) => call("wizard.updateSession", { sessionId: session, step, data });
+
+// ---- 1. Account.
+
+onSubmit(at("account-form"), async () => {
+  const [email, name, password] = [at("email").value.trim(), at("name").value.trim(), at("password").value];
+  const invite = at("invite")?.value.trim();
+  const same = session && state?.email === email;
+  const unchanged = same && state.stepCompleted > 0 && !password && name === (state.data.name ?? "");
+  if (missing(at("account-form"), ["email", email, "Type your e-mail address."],
+    ["password", password || unchanged, "Type a password."],
+    ["invite", invite === undefined || invite || same, "Type the invite that you were sent, or open its link."])) return;
+  if (!unchanged) {
+    const before = state;
+    if (!same) {
+      const begun = await call("wizard.createSession", { email, ...(invite && { invite }) });
+      session = begun.sessionId;
+      state = { email, stepCompleted: 0, data: {} };
+      kept.write({ session });
+    }
+    took(await update(1, { password, ...(name && { name }) }));
+    at("password").value = "";
+    measure();
+    if (!same && before) await carryOver(before.data);
+  }
+  otherEmail = false;
+  if (needsCode()) {
+    showAccount();
+    at("over").hidden = false;
+    at("account-title").focus();
+  } else {
+    show("use");
+  }
+});
+
+/** What was chosen for another address holds for this one, as far as it can. */
+async function carryOver({ useCase, otherText, subdomain }) {
+  try {
+    if (useCase) took(await update(2, { useCase, ...(otherText && { otherText }) }));
+    if (useCase && subdomain) took(await update(3, { subdomain }));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+  }
+}
+
+onSubmit(at("code-form"), async () => {
+  const code = at("code").value.trim();
+  if (missing(at("code-form"), ["code", code, "Type the eight digits of the letter."])) return;
+  took(await call("wizard.verifyEmail", { sessionId: session, code }));
+  at("code").value = "";
+  show("use");
+});
+
+at("resend").addEventListener("click", async () => {
+  clear(at("code-form"));
+  try {
+    await call("wizard.resendCode", { sessionId: session });
+    tell("success", `Another letter is on its way to ${state.email}. Only the code of the last one works.`);
+  } catch (error) {
+    refuse(at("code-form"), error);
+  }
+});
+
+at("other-email").addEventListener("click", () => {
+  otherEmail = true;
+  showAccount();
+  at("email").focus();
+});
+
+function measure() {
+  const text = at("password").value, { level, word } = strength(text, [at("email").value, at("name").value]);
+  at("strength").dataset.level = text ? level : 0;
+  at("strength-word").textContent = text ? word : "";
+}
+at("password").addEventListener("input", measure);
+
+// ---- 2. Use.
+
+function useChanged() {
+  const chosen = document.querySelector("[name=useCase]:checked")?.value;
+  at("other-field").hidden = chosen !== "other";
+  if (at("sandbox")) at("sandbox").hidden = chosen !== "testing" && chosen !== "learning";
+}
+at("use-form").addEventListener("change", useChanged);
+
+onSubmit(at("use-form"), async () => {
+  const useCase = document.querySelector("[name=useCase]:checked")?.value;
+  const otherText = useCase === "other" ? at("otherText").value.trim() : "";
+  if (missing(at("use-form"), ["useCase", useCase, "Choose what comes nearest."])) return;
+  took(await update(2, { useCase, ...(otherText && { otherText }) }));
+  show("address");
+});
+
+// ---- 3. Address.
+
+const address = availability(at("subdomain"), addressChanged);
+
+onSubmit(at("address-form"), async () => {
+  const subdomain = at("subdomain").value.trim().toLowerCase();
+  if (!subdomain) {
+    address.say("bad", "Choose a name first.");
+    return at("subdomain").focus();
+  }
+  try {
+    took(await update(3, { subdomain }));
+  } catch (error) {
+    if (!(error instanceof Refusal) || !(error.field === "subdomain" || error.code.startsWith("subdomain"))) throw error;
+    address.refused(error.message);
+    return;
+  }
+  show("terms");
+});
+
+// ---- 4. Terms.
+
+/** Puts the texts of the pages of these names into their boxes. */
+async function readDocuments() {
+  for (const box of document.querySelectorAll("[data-document]:not([data-read])")) {
+    box.dataset.read = "";
+    box.textContent = "One moment …";
+    try {
+      const answer = await fetch(box.dataset.document, { headers: { accept: "text/html" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const text = page.getElementById("main");
+      for (const part of text.querySelectorAll("h1, script, form, nav, .notice")) part.remove();
+      for (const part of text.querySelectorAll("[id]")) part.removeAttribute("id");
+      // Headings stand below that of the box.
+      for (const heading of text.querySelectorAll("h2, h3, h4")) {
+        const lower = document.createElement(`h${Number(heading.tagName[1]) + 1}`);
+        lower.append(...heading.childNodes);
+        heading.replaceWith(lower);
+      }
+      box.replaceChildren(...document.adoptNode(text).childNodes);
+    } catch {
+      delete box.dataset.read;
+      const page = link(box.dataset.document, "Read it in a tab of its own");
+      page.target = "_blank";
+      box.replaceChildren("The text can't be shown here at the moment. ", page, ".");
+    }
+  }
+}
+
+onSubmit(at("terms-form"), async () => {
+  const [termsAccepted, privacyAccepted] = [at("termsAccepted").checked, at("privacyAccepted").checked];
+  if (missing(at("terms-form"), ["termsAccepted", termsAccepted, "Without this there can be no instance."],
+    ["privacyAccepted", privacyAccepted, "Without this there can be no instance."])) return;
+  try {
+    took(await update(4, { termsAccepted, privacyAccepted }));
+  } catch (error) {
+    // In another tab it was sent already.
+    if (error.code !== "wizard_finished") throw error;
+  }
+  await deploy();
+});
+
+// ---- 5. The wish for the instance.
+
+/** Asks until there is an answer: the platform takes the same session's wish once, however often it comes. */
+async function deploy() {
+  kept.write({ session, deploying: true });
+  show("deployment", { replace: true });
+  at("asking-again").hidden = true;
+  for (;;) {
+    try {
+      at("asking").textContent = "Your account is made, and your instance is asked for …";
+      const { tenantId } = await call("wizard.deployTenant", { sessionId: session });
+      // The session would sign in whoever comes to this browser after this person.
+      kept.write({ tenant: tenantId });
+      return location.replace(`/signup/${tenantId}`);
+    } catch (error) {
+      if (error instanceof Offline) {
+        at("asking").textContent = "The platform can't be reached. It is tried again by itself; nothing is lost.";
+        await sleep(2000);
+        continue;
+      }
+      if (!(error instanceof Refusal)) throw error;
+      kept.write({ session });
+      return notDeployed(error);
+    }
+  }
+}
+
+async function notDeployed(error) {
+  const back = (step, ...words) => {
+    show(step, { replace: true, focus: false });
+    tell("error", ...words);
+    at("told").focus();
+  };
+  switch (error.code) {
+    case "unknown_session":
+      return ended();
+    case "sign_in_required":
+      at("password").value = "";
+      return back("account", "This address has an account already, with another password. ",
+        link("/login?next=%2Finstances%2Fnew", "Sign in"), " and make your instance from there; or type that account's password here, or another address.");
+    case "email_unverified":
+      return back("account", "Type the code of the letter first.");
+    case "subdomain_taken":
+    case "subdomain_cooldown":
+      show("address", { replace: true });
+      return address.refused(error.message);
+    case "wizard_incomplete":
+      took(await call("wizard.getSession", { sessionId: session }));
+      return show(STEPS[furthest()], { replace: true });
+    default:
+      at("asking").textContent = error.message;
+      at("asking-again").hidden = false;
+  }
+}
+at("ask-again").addEventListener("click", deploy);
+
+// ---- Ways around.
+
+for (const button of document.querySelectorAll("[data-back]")) {
+  button.addEventListener("click", () => { tell("error"); show(button.dataset.back); });
+}
+addEventListener("hashchange", () => {
+  const step = location.hash.slice(1);
+  if (STEPS.includes(step) && step !== current && current !== "deployment") {
+    tell("error");
+    show(step, { replace: true });
+  }
+});
+at("start-over").addEventListener("click", () => {
+  kept.forget();
+  location.replace("/signup");
+});
+// Another tab of the same sign-up: this one follows.
+addEventListener("storage", (event) => {
+  if (event.key !== KEY && event.key !== null) return;
+  const { tenant, session: other } = kept.read();
+  if (tenant) location.replace(`/signup/${tenant}`);
+  else if ((other ?? null) !== session) location.reload();
+});
+
+async function begin() {
+  const { invite } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  if (invite && at("invite")) at("invite").value = invite;
+  if (invite) history.replaceState(null, "", location.pathname);
+  const { session: known, deploying } = kept.read();
+  session = known ?? null;
+  at("loading").hidden = !session;
+  while (session) {
+    try {
+      took(await call("wizard.getSession", { sessionId: session }));
+      break;
+    } catch (error) {
+      if (error.code === "unknown_session") {
+        fill();
+        return ended();
+      }
+      if (!(error instanceof Refusal || error instanceof Offline)) throw error;
+      at("loading").querySelector("p").textContent = error.message;
+      await sleep(2000);
+    }
+  }
+  if (!session) kept.forget();
+  fill();
+  if (deploying && state?.stepCompleted === STEPS.length) return deploy();
+  const wished = location.hash.slice(1);
+  show(STEPS.includes(wished) ? wished : STEPS[furthest()], { focus: false, replace: true });
+}
+begin();

@@ -1,0 +1,214 @@
+//! Signing up: the wizard, whose steps are done by its script, and the deployment that it leads to.
+
+use askama::Template;
+use chrono::Utc;
+use fresco_core::Subdomain;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::accounts::SignupPolicy;
+use crate::web::Pages;
+use crate::web::client::Refusal;
+use crate::web::layout::{Notice, Page};
+use crate::web::shapes::{Claim, Operation, Tenant};
+use crate::web::visit::{Outcome, Visit, go, show, show_refused};
+
+/// A name that stands for the one that somebody is about to choose.
+const SAMPLE: &str = "your-study";
+
+/// The steps of the wizard: the word in the address, and what people read.
+const STEPS: [(&str, &str); 6] = [
+    ("account", "Account"),
+    ("use", "Use"),
+    ("address", "Address"),
+    ("terms", "Terms"),
+    ("deployment", "Set-up"),
+    ("ready", "Ready"),
+];
+
+/// One step, as the list of them shows it.
+struct WayStep {
+    word: &'static str,
+    title: &'static str,
+    here: bool,
+}
+
+fn way(current: &str) -> Vec<WayStep> {
+    let step = |(word, title)| WayStep { word, title, here: word == current };
+    STEPS.map(step).into()
+}
+
+#[derive(Template)]
+#[template(path = "signup.html")]
+struct SignUp {
+    page: Page,
+    way: Vec<WayStep>,
+    /// What an address has before and after the name that is chosen.
+    before: String,
+    after: String,
+    invited: bool,
+    sandbox: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "signup_closed.html")]
+struct Closed {
+    page: Page,
+}
+
+/// The answer of `tenants.get`.
+#[derive(Debug, Deserialize)]
+struct Details {
+    tenant: Tenant,
+    operations: Vec<Operation>,
+    claim: Option<Claim>,
+}
+
+/// What of the answer of `wizard.getDeploymentStatus` no other call tells.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Expected {
+    expected_seconds: Option<u32>,
+}
+
+/// The answer of `tenants.list`.
+#[derive(Debug, Deserialize)]
+struct Newest {
+    tenants: Vec<Tenant>,
+}
+
+#[derive(Template)]
+#[template(path = "deployment.html")]
+struct Deployment {
+    page: Page,
+    way: Vec<WayStep>,
+    /// `working`, `failed` or `ready`.
+    state: &'static str,
+    tenant: Tenant,
+    operation: Operation,
+    claim: Option<Claim>,
+    expected: Option<u32>,
+    /// How long the app may take to start, in minutes.
+    patience: u32,
+    /// Whether instances run Network Canvas Fresco.
+    is_fresco: bool,
+}
+
+impl Deployment {
+    fn elapsed(&self) -> i64 {
+        let end = self.operation.finished_at.unwrap_or_else(Utc::now);
+        (end - self.operation.created_at).num_seconds().max(0)
+    }
+
+    fn elapsed_words(&self) -> String {
+        span(self.elapsed())
+    }
+
+    fn steps_done(&self) -> usize {
+        self.operation.steps.iter().filter(|step| step.status == "done").count()
+    }
+
+    fn usual(&self) -> String {
+        self.expected.map_or_else(
+            || {
+                let minutes = if self.patience == 1 { "minute" } else { "minutes" };
+                format!("nobody knows yet how long it takes here; the app has up to {} {minutes} to start", self.patience)
+            },
+            |seconds| format!("lately it took about {}", span(i64::from(seconds))),
+        )
+    }
+}
+
+/// A span of time as people read it; the script of the page writes it alike.
+fn span(seconds: i64) -> String {
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+pub(super) fn add(pages: Pages) -> Pages {
+    pages.page("/signup", wizard).page_with_form("/signup/{id}", deployment, retry)
+}
+
+async fn wizard(visit: Visit) -> Outcome {
+    if visit.account().is_some() {
+        return further(&visit).await;
+    }
+    let config = visit.config();
+    if config.signup == SignupPolicy::Closed {
+        return show(&Closed { page: visit.page("Signing up is closed") });
+    }
+    let address = SAMPLE.parse::<Subdomain>().map(|sample| visit.address_of(&sample)).unwrap_or_default();
+    let (before, after) = address.split_once(SAMPLE).unwrap_or_default();
+    show(&SignUp {
+        page: visit.page("Sign up"),
+        way: way("account"),
+        before: before.to_owned(),
+        after: after.to_owned(),
+        invited: config.signup == SignupPolicy::Invite,
+        sandbox: config.sandbox_url.as_ref().map(ToString::to_string),
+    })
+}
+
+/// Who is signed in needs no account: they come back to what they began, or get a further instance.
+async fn further(visit: &Visit) -> Outcome {
+    let newest: Newest = visit.call("tenants.list", json!({"limit": 1})).await?;
+    match newest.tenants.first() {
+        Some(tenant) if tenant.last_deployed_at.is_none() => go(&format!("/signup/{}", tenant.id)),
+        _ => go("/instances/new"),
+    }
+}
+
+async fn deployment(visit: Visit) -> Outcome {
+    shown(&visit, None).await
+}
+
+/// Runs a set-up that failed once more.
+async fn retry(visit: Visit) -> Outcome {
+    visit.signed_in()?;
+    let id = visit.part("id");
+    match visit.call::<Value>("tenants.restart", json!({"tenantId": id})).await {
+        Ok(_) => go(&format!("/signup/{id}")),
+        // It was asked for in another tab, too.
+        Err(refusal) if refusal.code == "operation_in_progress" => go(&format!("/signup/{id}")),
+        Err(refusal) => shown(&visit, Some(refusal)).await,
+    }
+}
+
+async fn shown(visit: &Visit, refusal: Option<Refusal>) -> Outcome {
+    visit.signed_in()?;
+    let id = json!({"tenantId": visit.part("id")});
+    let Details { tenant, operations, claim } = visit.call("tenants.get", id.clone()).await?;
+    let Expected { expected_seconds } = visit.call("wizard.getDeploymentStatus", id).await?;
+    let standing = operations.into_iter().next().and_then(|now| {
+        let state = match (now.action.as_str(), now.status.as_str()) {
+            ("create", "failed") => "failed",
+            ("create", _) if now.is_open() => "working",
+            _ if tenant.status == "active" => "ready",
+            _ => return None,
+        };
+        Some((state, now))
+    });
+    let Some((state, operation)) = standing else {
+        // It has had a life since.
+        return go(&format!("/instances/{}", tenant.id));
+    };
+    let app = &visit.config().tenants.app;
+    let page = visit.page("Your instance").with_notice(refusal.as_ref().map(Notice::refusal));
+    let page = Deployment {
+        page,
+        way: way(if state == "ready" { "ready" } else { "deployment" }),
+        state,
+        tenant,
+        operation,
+        claim,
+        expected: expected_seconds,
+        patience: app.boot_seconds.div_ceil(60),
+        is_fresco: app.name == "fresco",
+    };
+    match refusal {
+        Some(refusal) => show_refused(&refusal, &page),
+        None => show(&page),
+    }
+}
