@@ -149,13 +149,15 @@ impl Browser {
         text.expect("a page").json().as_str().unwrap_or_default().to_owned()
     }
 
-    /// Forgets who is signed in, and all that the platform's pages have put away.
-    pub async fn forget(&self) {
+    /// Forgets who is signed in.
+    pub async fn forget_session(&self) {
         self.tell("Network.clearBrowserCookies", json!({})).await;
-        let origin = url_origin(&self.url().await);
-        let all = json!({"origin": origin, "storageTypes": "all"});
-        self.tell("Storage.clearDataForOrigin", all).await;
-        self.forget_files().await;
+    }
+
+    /// Forgets what the pages of this origin have put away.
+    pub async fn forget_storage(&self, origin: &str) {
+        let storage = json!({"origin": origin, "storageTypes": "local_storage"});
+        self.tell("Storage.clearDataForOrigin", storage).await;
     }
 
     /// Forgets the files of pages it has seen, so that the next page is as slow as a first one.
@@ -175,8 +177,4 @@ impl Browser {
         self.process.kill().await.expect("the driver ends");
         std::fs::remove_dir_all(&self.profile).expect("its profile can be removed");
     }
-}
-
-fn url_origin(url: &str) -> String {
-    url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")
 }

@@ -1,5 +1,7 @@
 //! A platform with people and instances in every state that its pages show.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use crate::Stack;
@@ -7,9 +9,34 @@ use crate::browser::Browser;
 use crate::service::{PASSWORD, Server, Service, Visitor};
 
 /// The domain of the platform and its tenants.
-pub const DOMAIN: &str = "fresco.test";
-/// Which so many instances a person has who has many.
+pub const DOMAIN: &str = "localhost";
+/// So many instances a person has who has many.
 pub const MANY: usize = 50;
+
+/// The profile of the tenant app in its first-visitor mode.
+pub const FIRST_VISITOR: &str = r#"
+name = "first-visitor"
+port = 3000
+health_path = "/signin"
+health_status = 200
+claim_path = "/setup"
+isolation = "schema"
+session_required = true
+connection_limit = 20
+scratch = [{ path = "/tmp", size_mb = 64 }]
+read_only = true
+min_pids = 64
+min_memory_mb = 64
+boot_seconds = 180
+stop_seconds = 10
+
+[environment]
+DATABASE_URL = "{database.pooled}"
+DATABASE_URL_UNPOOLED = "{database.direct}"
+PUBLIC_URL = "{url}"
+HOSTNAME = "0.0.0.0"
+APP_CLAIM = "1"
+"#;
 
 /// Somebody who looks at pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +45,7 @@ pub enum Who {
     Nobody,
     /// Has no instance yet.
     Newcomer,
-    /// Has one that runs, one that is stopped and one that failed.
+    /// Has one that runs, one to be set up, one that is stopped and one that failed.
     Owner,
     /// Has [`MANY`].
     Collector,
@@ -59,10 +86,17 @@ pub struct Site {
     pub origin: String,
     /// The owner's instance that runs.
     pub running: String,
+    /// The owner's instance whose gate is still closed.
+    pub new: String,
     /// The owner's instance that is stopped.
     pub stopped: String,
     /// The owner's instance that failed.
     pub failed: String,
+    /// The owner's account.
+    pub account: String,
+    /// The owner's API key.
+    pub key: String,
+    profile: PathBuf,
     people: Vec<(Who, Visitor)>,
 }
 
@@ -70,8 +104,10 @@ impl Site {
     /// Starts it on this stack, served by this program.
     pub async fn start(program: &str, stack: &Stack) -> Self {
         let service = Service::new(program, stack).await.with("BASE_DOMAIN", DOMAIN);
-        let origin = format!("http://app.{DOMAIN}:{}", service.port());
-        let service = service.with("PUBLIC_URL", &origin);
+        let origin = format!("http://{DOMAIN}:{}", service.port());
+        let profile = std::env::temp_dir().join(format!("fresco-profile-{}.toml", service.port()));
+        std::fs::write(&profile, FIRST_VISITOR).expect("a profile of the app");
+        let service = service.with("PUBLIC_URL", &origin).with("FRESCO_APP", profile.display());
         let server = service.start().await;
         let mut people = Vec::new();
         for who in Who::ALL {
@@ -87,16 +123,24 @@ impl Site {
         assert!(grant.expect("the server's program").success(), "no admin");
         let by = |who: Who| &people[who as usize].1;
 
-        let (running, stopped, failed) = tokio::join!(
+        let (running, new, stopped, failed) = tokio::join!(
+            create(by(Who::Owner), "sleep-diaries", json!({}), "success"),
             create(by(Who::Owner), "family-networks", json!({}), "success"),
             create(by(Who::Owner), "pilot-2026", json!({}), "success"),
             create(by(Who::Owner), "peer-study", json!({"APP_EXIT_AT_BOOT": "7"}), "failed"),
         );
-        by(Who::Owner).act("stop", json!({"tenantId": stopped})).await;
+        let owner = by(Who::Owner);
+        owner.call(200, "tenants.openGate", json!({"tenantId": running})).await;
+        owner.act("stop", json!({"tenantId": stopped})).await;
+        let session = owner.call(200, "auth.getSession", json!({})).await;
+        let key = json!({"name": "Nightly backup", "scopes": ["tenants:read"]});
+        let key = owner.call(200, "apiKeys.create", key).await;
         let collectors = create(by(Who::Collector), "cohort-1", json!({}), "success").await;
         by(Who::Collector).act("stop", json!({"tenantId": collectors})).await;
         multiply(stack, &service, &collectors).await;
-        Self { server, origin, running, stopped, failed, people }
+        let text = |value: &Value| value.as_str().expect("an id").to_owned();
+        let (account, key) = (text(&session["user"]["id"]), text(&key["details"]["id"]));
+        Self { server, origin, running, new, stopped, failed, account, key, profile, people }
     }
 
     /// This person, calling the API.
@@ -105,10 +149,16 @@ impl Site {
         &self.people[who as usize].1
     }
 
+    /// Stops its server, which must end in order.
+    pub async fn stop(self) {
+        assert!(self.server.stop().await.success(), "the server did not stop in order");
+        std::fs::remove_file(&self.profile).expect("the profile can be removed");
+    }
+
     /// Lets a browser be this person's.
     pub async fn enter(&self, browser: &Browser, who: Who) {
         browser.goto(&format!("{}/login", self.origin)).await;
-        browser.forget().await;
+        browser.forget_session().await;
         if who != Who::Nobody {
             browser.sign_in(&self.origin, &who.email(), PASSWORD).await;
         }

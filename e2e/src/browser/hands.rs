@@ -97,7 +97,11 @@ impl Browser {
         self.type_into("main input[name=email]", email).await;
         self.type_into("main input[name=password]", password).await;
         self.click("main form button:not([type=button])").await;
-        self.wait_for("form[action='/logout']").await;
+        self.until("signing in leads nowhere", async || {
+            let left = !self.driver.current_url().await?.path().starts_with("/login");
+            Ok(left.then_some(()))
+        })
+        .await;
     }
 
     async fn element(&self, selector: &str) -> WebDriverResult<WebElement> {

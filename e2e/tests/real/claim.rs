@@ -6,36 +6,12 @@ use std::time::Duration;
 
 use fresco_e2e::Stack;
 use fresco_e2e::service::Service;
+pub(crate) use fresco_e2e::site::FIRST_VISITOR as PROFILE;
 use reqwest::{Client, Method, Response, redirect};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::service::{PROGRAM, email, name};
-
-/// The tenant app in its first-visitor mode.
-const PROFILE: &str = r#"
-name = "first-visitor"
-port = 3000
-health_path = "/signin"
-health_status = 200
-claim_path = "/setup"
-isolation = "schema"
-session_required = true
-connection_limit = 20
-scratch = [{ path = "/tmp", size_mb = 64 }]
-read_only = true
-min_pids = 64
-min_memory_mb = 64
-boot_seconds = 180
-stop_seconds = 10
-
-[environment]
-DATABASE_URL = "{database.pooled}"
-DATABASE_URL_UNPOOLED = "{database.direct}"
-PUBLIC_URL = "{url}"
-HOSTNAME = "0.0.0.0"
-APP_CLAIM = "1"
-"#;
 
 /// Somebody at the proxy, without a memory for cookies.
 #[derive(Clone)]

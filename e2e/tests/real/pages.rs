@@ -45,7 +45,7 @@ pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     browser.close().await;
-    assert!(site.server.stop().await.success());
+    site.stop().await;
 }
 
 async fn faults_of(browser: &Browser, site: &Site, sight: &Sight) -> Vec<String> {
