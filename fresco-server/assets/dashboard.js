@@ -32,6 +32,7 @@ poll(async () => {
 }, 3000);
 
 if (filters) {
+  filters.querySelector("button").hidden = true;
   let timer, round = 0;
   const narrow = async () => {
     const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value.trim()));

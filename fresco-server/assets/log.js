@@ -50,9 +50,9 @@ function follow() {
   waiting = [];
   stream = listen(`/api/tenants/${tenant}/logs`, {
     line: take,
-    end: ({ reason }) => {
+    end: () => {
       stream.close();
-      say(reason);
+      say("The app does not run");
       setTimeout(whenItRuns, 2000);
     },
   });

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::http::client::ClientAddress;
 use crate::http::edge;
 use crate::platform::Platform;
+use crate::web::words;
 
 /// What of a visitor's request goes with the calls that are made for it. Not where it comes from:
 /// the page's own guard has looked at that.
@@ -123,7 +124,9 @@ impl Client {
         };
         let bytes = body.into_bytes_limit(MOST_ANSWER).await.map_err(|error| unreadable(&error))?;
         if !status.is_success() {
-            return Err(serde_json::from_slice(&bytes).unwrap_or_else(|error| unreadable(&error)));
+            let refusal: Refusal =
+                serde_json::from_slice(&bytes).unwrap_or_else(|error| unreadable(&error));
+            return Err(Refusal { detail: words::plain(&refusal.detail), ..refusal });
         }
         let body = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
         Ok(Answered { body, cookies })

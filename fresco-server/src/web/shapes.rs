@@ -137,6 +137,11 @@ impl Operation {
         }
     }
 
+    /// Whether it takes back what it had made.
+    pub(super) fn takes_back(&self) -> bool {
+        self.steps.iter().any(|step| step.undo)
+    }
+
     /// Seconds from when it was asked for to its end.
     pub(super) fn seconds(&self) -> Option<String> {
         let took = self.finished_at? - self.created_at;

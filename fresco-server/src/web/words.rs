@@ -10,11 +10,11 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
             ("info", "Your session has ended. Sign in again, and go on where you were.")
         }
         "creating" => ("success", "Your instance is on its way. Its steps stand below."),
-        "starting" => ("info", "It starts. In a moment it can be reached again."),
-        "stopping" => ("info", "It stops. Its data stays."),
-        "restarting" => ("info", "It restarts. In a moment it can be reached again."),
-        "changing" => ("info", "It restarts with what you chose."),
-        "removing" => ("info", "It is being removed, with all its data."),
+        "starting" => ("info", "The instance starts. In a moment it can be reached again."),
+        "stopping" => ("info", "The instance stops. Its data stays."),
+        "restarting" => ("info", "The instance restarts. In a moment it can be reached again."),
+        "changing" => ("info", "The instance restarts with what you chose."),
+        "removing" => ("info", "The instance is being removed, with all its data."),
         "opened" => ("success", "Its address is open to everybody now."),
         _ => return None,
     })
@@ -23,4 +23,37 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
 /// A time as people read it, in UTC; scripts show it in the visitor's own zone.
 pub(super) fn time(at: &DateTime<Utc>) -> String {
     at.format("%-d %b %Y, %H:%M UTC").to_string()
+}
+
+/// What the API says, in the words of the pages: programs speak of tenants, people of instances.
+pub(super) fn plain(text: &str) -> String {
+    let word = |word: &str| {
+        let bare = word.trim_end_matches(['.', ',', ';', ':']);
+        let told = match bare {
+            "tenant" => "instance",
+            "tenants" => "instances",
+            "tenant's" => "instance's",
+            _ => return word.to_owned(),
+        };
+        format!("{told}{}", &word[bare.len()..])
+    };
+    let words: Vec<_> = text.split(' ').map(word).collect();
+    words.join(" ").replace(" a instance", " an instance")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_have_instances() {
+        for (told, plainly) in [
+            ("Stop a tenant, or wait.", "Stop an instance, or wait."),
+            ("There are 5 tenants: no more.", "There are 5 instances: no more."),
+            ("There is no such tenant.", "There is no such instance."),
+            ("the image a/tenant:1 of tenant-x", "the image a/tenant:1 of tenant-x"),
+        ] {
+            assert_eq!(plain(told), plainly);
+        }
+    }
 }

@@ -29,7 +29,7 @@ struct Instance {
     tenant: Tenant,
     operations: Vec<Operation>,
     claim: Option<Claim>,
-    /// What was typed to remove it, when that was wrong.
+    /// Where this page is: it is also shown in answer to a form.
     address: String,
 }
 
@@ -67,6 +67,11 @@ impl Instance {
     fn new(page: Page, Details { tenant, operations, claim }: Details) -> Self {
         let address = format!("/instances/{}", tenant.id);
         Self { page, tenant, operations, claim, address }
+    }
+
+    /// Of the buttons: the first thing to do with one that failed, or rests, is to try it.
+    fn kind(&self) -> &'static str {
+        if self.tenant.status == "active" { "quiet" } else { "" }
     }
 
     fn is_worked_on(&self) -> bool {
