@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::service::{PROGRAM, email, name};
 
 /// The tenant app in its first-visitor mode.
-const PROFILE: &str = r#"
+pub(crate) const PROFILE: &str = r#"
 name = "first-visitor"
 port = 3000
 health_path = "/signin"

@@ -26,6 +26,7 @@ mod outage;
 mod repair;
 mod servers;
 mod service;
+mod signup;
 
 use std::sync::Arc;
 
@@ -133,6 +134,7 @@ fn main() {
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
         claim::a_stranger_who_comes_first_does_not_become_owner,
+        signup::from_the_first_step_to_a_page_of_ones_own,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];
