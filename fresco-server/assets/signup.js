@@ -307,7 +307,9 @@ async function readDocuments() {
       delete box.dataset.read;
       const page = link(box.dataset.document, "Read it in a tab of its own");
       page.target = "_blank";
-      box.replaceChildren("The text can't be shown here at the moment. ", page, ".");
+      const words = document.createElement("p");
+      words.append("The text can't be shown here at the moment. ", page, ".");
+      box.replaceChildren(words);
     }
   }
 }

@@ -135,6 +135,11 @@ fn main() {
         isolation::without_the_right_no_new_tenant_is_let_in,
         claim::a_stranger_who_comes_first_does_not_become_owner,
         signup::from_the_first_step_to_a_page_of_ones_own,
+        signup::what_failed_is_tried_again,
+        signup::two_tabs_of_one_sign_up,
+        signup::a_name_as_it_is_typed,
+        signup::what_is_refused_is_said_at_its_field,
+        signup::what_can_not_be_reached_is_waited_for,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];
