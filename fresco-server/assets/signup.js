@@ -67,9 +67,10 @@ const FIELDS = { invite_required: "invite", email_domain_refused: "email", wrong
 
 /** What has to be typed before the platform is asked. */
 function missing(form, ...wanted) {
-  const first = wanted.find(([id, there, words]) => !there && (mark(id, words), true));
-  if (first) (at(first[0]) ?? form.querySelector(`[name="${first[0]}"]`)).focus();
-  return Boolean(first);
+  const empty = wanted.filter(([, there]) => !there);
+  for (const [id, , words] of empty) mark(id, words);
+  if (empty.length) (at(empty[0][0]) ?? form.querySelector(`[name="${empty[0][0]}"]`)).focus();
+  return empty.length > 0;
 }
 
 /** A form that is sent once at a time, and says what was refused. */
@@ -135,15 +136,15 @@ function showAccount() {
     : "At least 10 characters. A few words in a row are easy to remember.";
 }
 
-/** Fills the forms with what the server knows. */
+/** Fills the forms with what the server knows, also from another tab; what was typed here stays. */
 function fill() {
-  const { email = "", data = {} } = state ?? {};
-  if (email) at("email").value = email;
-  if (data.name) at("name").value = data.name;
-  if (data.subdomain) at("subdomain").value = data.subdomain;
-  at("otherText").value = data.otherText ?? "";
-  for (const radio of document.querySelectorAll("[name=useCase]")) if (data.useCase) radio.checked = radio.value === data.useCase;
-  at("termsAccepted").checked = at("privacyAccepted").checked = Boolean(data.termsAccepted);
+  const { email, data = {} } = state ?? {};
+  for (const [id, known] of [["email", email], ["name", data.name], ["otherText", data.otherText], ["subdomain", data.subdomain]]) {
+    at(id).value ||= known ?? "";
+  }
+  const chosen = document.querySelector("[name=useCase]:checked") ?? document.querySelector(`[name=useCase][value="${data.useCase}"]`);
+  if (chosen) chosen.checked = true;
+  for (const id of ["termsAccepted", "privacyAccepted"]) at(id).checked ||= data[id] === true;
   useChanged();
   addressChanged();
 }
@@ -157,7 +158,7 @@ function addressChanged() {
 /** What a step answered. */
 function took(answer) {
   state = answer;
-  addressChanged();
+  fill();
 }
 
 /** The hour is over, or the session was ended: what was typed still stands in the forms. */
@@ -419,17 +420,13 @@ async function begin() {
       took(await call("wizard.getSession", { sessionId: session }));
       break;
     } catch (error) {
-      if (error.code === "unknown_session") {
-        fill();
-        return ended();
-      }
+      if (error.code === "unknown_session") return ended();
       if (!(error instanceof Refusal || error instanceof Offline)) throw error;
       at("loading").querySelector("p").textContent = error.message;
       await sleep(2000);
     }
   }
   if (!session) kept.forget();
-  fill();
   if (deploying && state?.stepCompleted === STEPS.length) return deploy();
   const wished = location.hash.slice(1);
   show(STEPS.includes(wished) ? wished : STEPS[furthest()], { focus: false, replace: true });

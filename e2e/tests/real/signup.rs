@@ -196,7 +196,7 @@ pub(crate) async fn what_failed_is_tried_again(stack: &Stack) {
         let done = std::process::Command::new("docker").args(arguments).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     };
-    run(&["tag", "fresco-dev/probe-app:1", &image]);
+    run(&["tag", "fresco-dev/postgres:16", &image]);
     let service = Service::new(PROGRAM, stack).await.with("FRESCO_IMAGE", &image);
     let scene = Scene::of(service).await;
     let Scene { browser, subdomain, .. } = &scene;
