@@ -13,6 +13,7 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 let session = null;      // the session's secret
 let state = null;        // what the server knows of it
 let current = "";        // the step that is shown
+let known = false;       // the address has an account with another password
 let otherEmail = false;  // the address is typed anew although a code is awaited
 
 // ---- What is kept in this browser.
@@ -57,6 +58,7 @@ function clear(form) {
 function refuse(form, error) {
   if (!(error instanceof Refusal || error instanceof Offline)) throw error;
   if (error.code === "unknown_session") return ended();
+  if (error instanceof Offline) return tell("error", "This was not sent, since the platform can't be reached. Try again once it can.");
   const field = FIELDS[error.code] ?? error.field;
   const shown = field && form.querySelector(`#${field}-wrong`);
   if (!shown) return tell("error", error.message);
@@ -130,9 +132,8 @@ function showAccount() {
   at("code-form").hidden = !code;
   at("account-title").textContent = code ? "Is this your address?" : "Make your account";
   at("code-email").textContent = state?.email ?? "";
-  const again = Boolean(state?.stepCompleted);
-  at("password-hint").textContent = again
-    ? "Leave it empty to keep the one that you typed."
+  at("password-hint").textContent = known ? "The password of the account that this address has."
+    : state?.stepCompleted ? "Leave it empty to keep the one that you typed."
     : "At least 10 characters. A few words in a row are easy to remember.";
 }
 
@@ -178,7 +179,7 @@ onSubmit(at("account-form"), async () => {
   const [email, name, password] = [at("email").value.trim(), at("name").value.trim(), at("password").value];
   const invite = at("invite")?.value.trim();
   const same = session && state?.email === email;
-  const unchanged = same && state.stepCompleted > 0 && !password && name === (state.data.name ?? "");
+  const unchanged = same && !known && state.stepCompleted > 0 && !password && name === (state.data.name ?? "");
   if (missing(at("account-form"), ["email", email, "Type your e-mail address."],
     ["password", password || unchanged, "Type a password."],
     ["invite", invite === undefined || invite || same, "Type the invite that you were sent, or open its link."])) return;
@@ -191,6 +192,7 @@ onSubmit(at("account-form"), async () => {
       kept.write({ session });
     }
     took(await update(1, { password, ...(name && { name }) }));
+    known = false;
     at("password").value = "";
     measure();
     if (!same && before) await carryOver(before.data);
@@ -365,7 +367,7 @@ async function notDeployed(error) {
     case "unknown_session":
       return ended();
     case "sign_in_required":
-      at("password").value = "";
+      known = true;
       return back("account", "This address has an account already, with another password. ",
         link("/login?next=%2Finstances%2Fnew", "Sign in"), " and make your instance from there; or type that account's password here, or another address.");
     case "email_unverified":

@@ -27,6 +27,9 @@ mod repair;
 mod servers;
 mod service;
 mod signup;
+#[allow(dead_code, reason = "others use the rest of it")]
+#[path = "../../../fresco-server/tests/support/smtp.rs"]
+mod smtp;
 
 use std::sync::Arc;
 
@@ -140,6 +143,9 @@ fn main() {
         signup::a_name_as_it_is_typed,
         signup::what_is_refused_is_said_at_its_field,
         signup::what_can_not_be_reached_is_waited_for,
+        signup::who_comes_too_late_begins_again,
+        signup::by_an_invite_and_the_code_of_a_letter,
+        signup::where_it_is_closed_the_page_says_so,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];

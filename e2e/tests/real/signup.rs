@@ -1,14 +1,17 @@
 //! Signing up in a browser: the whole wizard, to a page of one's own.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fresco_e2e::Stack;
-use fresco_e2e::browser::Browser;
+use fresco_e2e::browser::{Browser, DESKTOP, PHONE, Theme};
 use fresco_e2e::service::{PASSWORD, Server, Service};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::claim::PROFILE;
 use crate::service::{PROGRAM, email, name};
+use crate::smtp::MailServer;
 
 const DOMAIN: &str = "localhost";
 
@@ -103,20 +106,23 @@ impl Scene {
         assert!(self.server.stop().await.success());
     }
 
-    /// A picture of the page, where they are wished for.
-    async fn picture(&self, step: &str) {
-        let Some(folder) = std::env::var_os("FRESCO_SHOTS").map(PathBuf::from) else { return };
-        use fresco_e2e::browser::{DESKTOP, PHONE, Theme};
-        for (size, words) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
-            for theme in [Theme::Light, Theme::Dark] {
+    /// Looks at a step, as everybody may see it: nothing keeps anybody out, and nothing is too wide.
+    /// Where pictures are wished for, in the folder `FRESCO_SHOTS`, it takes them.
+    async fn look(&self, step: &str) {
+        let folder = std::env::var_os("FRESCO_SHOTS").map(PathBuf::from);
+        for (size, words) in [(PHONE, "phone"), (DESKTOP, "desktop")] {
+            for theme in [Theme::Dark, Theme::Light] {
                 self.browser.resize(size).await;
                 self.browser.theme(theme).await;
-                let file = format!("signup-{step}-{words}-{}.png", theme.name());
-                self.browser.screenshot(&folder.join(file)).await;
+                let found = self.browser.axe().await;
+                assert!(found.is_empty(), "{step}, {words}, {theme:?}: {found:#?}");
+                assert_eq!(self.browser.overflow().await, 0, "{step}, {words}");
+                if let Some(folder) = &folder {
+                    let file = format!("signup-{step}-{words}-{}.png", theme.name());
+                    self.browser.screenshot(&folder.join(file)).await;
+                }
             }
         }
-        self.browser.resize(DESKTOP).await;
-        self.browser.theme(Theme::Light).await;
     }
 
     /// Loads the page again, which must be at the same step.
@@ -135,30 +141,30 @@ pub(crate) async fn from_the_first_step_to_a_page_of_ones_own(stack: &Stack) {
 
     scene.begin().await;
     scene.again("#account-form").await;
-    scene.picture("1-account").await;
+    scene.look("1-account").await;
     scene.account().await;
     scene.is_clean().await;
     scene.again("#use-form").await;
     browser.click(".choice [value=testing]").await;
     browser.wait_for("#sandbox a[href^='https://sandbox.example.org']").await;
-    scene.picture("2-use").await;
+    scene.look("2-use").await;
     scene.study().await;
     scene.again("#address-form").await;
     browser.type_into("#subdomain", subdomain).await;
     browser.wait_for_text_in("#availability", "is free").await;
     browser.wait_for_text_in("#preview", &format!("{subdomain}.{DOMAIN}")).await;
-    scene.picture("3-address").await;
+    scene.look("3-address").await;
     scene.address().await;
     scene.again("#terms-form").await;
-    scene.picture("4-terms").await;
+    scene.look("4-terms").await;
     scene.accept().await;
 
     browser.wait_for("#deployment[data-state] .steps li").await;
-    scene.picture("5-deployment").await;
+    scene.look("5-deployment").await;
     scene.again("#deployment[data-state] h1").await;
     scene.ready().await;
     scene.again("#deployment[data-state=ready]").await;
-    scene.picture("6-ready").await;
+    scene.look("6-ready").await;
     let shown = "return document.querySelector('.address a').href;";
     let shown = browser.run(shown, Vec::new()).await;
     let url = format!("http://{subdomain}.{DOMAIN}:{}", stack.proxy_ports().0);
@@ -205,7 +211,7 @@ pub(crate) async fn what_failed_is_tried_again(stack: &Stack) {
     browser.wait_for_text("It did not work this time").await;
     browser.wait_for_text_in(".notice.error", "exit code").await;
     scene.again("#deployment[data-state=failed]").await;
-    scene.picture("5-failed").await;
+    scene.look("5-failed").await;
 
     run(&["tag", "fresco-dev/tenant-app:1", &image]);
     browser.click("#deployment form .button").await;
@@ -292,7 +298,7 @@ pub(crate) async fn a_name_as_it_is_typed(stack: &Stack) {
     browser.type_into("#subdomain", &taken).await;
     browser.wait_for_text_in("#availability", "taken").await;
     browser.wait_for(".chip").await;
-    scene.picture("3-taken").await;
+    scene.look("3-taken").await;
     browser.click(".chip").await;
     browser.wait_for_text_in("#availability", "is free").await;
     let chosen = browser.value("#subdomain").await;
@@ -324,7 +330,7 @@ pub(crate) async fn what_is_refused_is_said_at_its_field(stack: &Stack) {
     browser.wait_for_text_in("#strength-word", "Too short").await;
     scene.onward("account").await;
     browser.wait_for("#password[aria-invalid=true]").await;
-    scene.picture("1-refused").await;
+    scene.look("1-refused").await;
     browser.type_into("#password", "another long password").await;
     browser.wait_for_text_in("#strength-word", "Good").await;
     browser.click("[data-reveal] button").await;
@@ -341,7 +347,7 @@ pub(crate) async fn what_is_refused_is_said_at_its_field(stack: &Stack) {
     // The address has an account with another password: that one makes the instance.
     browser.wait_for_text_in("#told", "has an account already").await;
     browser.wait_for("#told a[href^='/login']").await;
-    scene.picture("1-known").await;
+    scene.look("1-known").await;
     scene.account().await;
     browser.goto(&format!("{}/signup#terms", scene.platform)).await;
     browser.wait_for("#terms-form").await;
@@ -363,7 +369,7 @@ pub(crate) async fn what_can_not_be_reached_is_waited_for(stack: &Stack) {
     scene.onward("use").await;
     browser.wait_for_text_in("#told", "can't be reached").await;
     browser.wait_for("#connection").await;
-    scene.picture("2-offline").await;
+    scene.look("2-offline").await;
     browser.offline(false).await;
     scene.study().await;
     browser.wait_gone("#connection").await;
@@ -386,5 +392,96 @@ pub(crate) async fn what_can_not_be_reached_is_waited_for(stack: &Stack) {
         headers: {'content-type': 'application/json'}})).json();";
     assert_eq!(browser.run(list, Vec::new()).await["total"], 1);
     let _ = browser.complaints().await;
+    scene.end().await;
+}
+
+/// After the hour of a session only the password is to be typed again.
+pub(crate) async fn who_comes_too_late_begins_again(stack: &Stack) {
+    let service = Service::new(PROGRAM, stack).await;
+    let database = service.database().to_owned();
+    let scene = Scene::of(service).await;
+    let browser = &scene.browser;
+    scene.begin().await;
+    scene.account().await;
+    scene.study().await;
+    browser.type_into("#subdomain", &scene.subdomain).await;
+    let over = "UPDATE fresco_server.wizard_sessions SET expires_at = now()";
+    stack.superuser_in(&database, over).await;
+    scene.onward("address").await;
+    browser.wait_for_text_in("#told", "more than an hour ago").await;
+    scene.look("1-ended").await;
+    assert_eq!(browser.value("#email").await, scene.email);
+    browser.type_into("#password", PASSWORD).await;
+    scene.onward("account").await;
+    browser.wait_for("#use-form").await;
+    scene.onward("use").await;
+    browser.wait_for("#address-form").await;
+    assert_eq!(browser.value("#subdomain").await, scene.subdomain);
+    scene.onward("address").await;
+    browser.wait_for("#terms-form").await;
+    // Somebody else at this machine finds nothing of it.
+    browser.click("#start-over").await;
+    browser.wait_for("#account-form").await;
+    assert_eq!(browser.value("#email").await, "");
+    scene.is_clean_but("404", "404").await;
+    scene.end().await;
+}
+
+/// Where only who was invited may sign up, and addresses are verified.
+pub(crate) async fn by_an_invite_and_the_code_of_a_letter(stack: &Stack) {
+    const LETTER: &str = "Your code";
+    let mail = MailServer::plain();
+    let mut service = Service::new(PROGRAM, stack).await.with("SIGNUP", "invite");
+    for (setting, value) in mail.settings() {
+        service = service.with(setting, value);
+    }
+    let scene = Scene::of(service.clone()).await;
+    let Scene { browser, email: address, .. } = &scene;
+    let invite = service.command("invite").arg(address).output().await.unwrap();
+    let invite = String::from_utf8(invite.stdout).unwrap();
+    let link = invite.lines().next().expect("a link");
+    browser.goto(link).await;
+    browser.wait_for("#invite").await;
+    assert_eq!(browser.value("#invite").await.len(), 64);
+    assert!(!browser.url().await.contains("invite"), "{}", browser.url().await);
+    // It is for the address that was invited alone.
+    browser.type_into("#email", &email()).await;
+    browser.type_into("#password", PASSWORD).await;
+    scene.onward("account").await;
+    browser.wait_for_text_in("#invite-wrong", "invited").await;
+    scene.look("1-invite").await;
+    browser.type_into("#email", address).await;
+    browser.type_into("#password", PASSWORD).await;
+    scene.onward("account").await;
+    browser.wait_for("#code-form").await;
+    scene.again("#code-form").await;
+    scene.look("1-code").await;
+    browser.type_into("#code", "1234").await;
+    scene.onward("code").await;
+    browser.wait_for_text_in("#code-wrong", "not the code").await;
+    browser.click("#resend").await;
+    browser.wait_for_text_in("#told", "Another letter").await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while mail.to(address, LETTER).len() < 2 {
+        assert!(Instant::now() < deadline, "no second letter: {:#?}", mail.letters());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    browser.type_into("#code", &mail.secret(address, LETTER)).await;
+    scene.onward("code").await;
+    browser.wait_for("#use-form").await;
+    scene.study().await;
+    scene.address().await;
+    scene.accept().await;
+    scene.ready().await;
+    scene.is_clean_but("403", "403").await;
+    scene.end().await;
+}
+
+pub(crate) async fn where_it_is_closed_the_page_says_so(stack: &Stack) {
+    let service = Service::new(PROGRAM, stack).await.with("SIGNUP", "closed");
+    let scene = Scene::of(service).await;
+    scene.browser.goto(&format!("{}/signup", scene.platform)).await;
+    scene.browser.wait_for_text_in("h1", "Signing up is closed").await;
+    scene.look("closed").await;
     scene.end().await;
 }
