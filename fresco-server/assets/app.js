@@ -30,13 +30,12 @@ export function prepare(part) {
     const button = Object.assign(document.createElement("button"), { type: "button", className: "button quiet", textContent: "Show" });
     const input = place.querySelector("input");
     button.setAttribute("aria-controls", input.id);
-    button.setAttribute("aria-pressed", "false");
     button.setAttribute("aria-label", "Show the password");
     button.addEventListener("click", () => {
       const shown = input.type === "password";
       input.type = shown ? "text" : "password";
       button.textContent = shown ? "Hide" : "Show";
-      button.setAttribute("aria-pressed", String(shown));
+      button.setAttribute("aria-label", `${button.textContent} the password`);
     });
     place.append(button);
   }

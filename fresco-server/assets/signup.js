@@ -13,6 +13,7 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 let session = null;      // the session's secret
 let state = null;        // what the server knows of it
 let current = "";        // the step that is shown
+let known = false;       // the address has an account with another password
 let otherEmail = false;  // the address is typed anew although a code is awaited
 
 // ---- What is kept in this browser.
@@ -57,6 +58,7 @@ function clear(form) {
 function refuse(form, error) {
   if (!(error instanceof Refusal || error instanceof Offline)) throw error;
   if (error.code === "unknown_session") return ended();
+  if (error instanceof Offline) return tell("error", "This was not sent, since the platform can't be reached. Try again once it can.");
   const field = FIELDS[error.code] ?? error.field;
   const shown = field && form.querySelector(`#${field}-wrong`);
   if (!shown) return tell("error", error.message);
@@ -67,9 +69,10 @@ const FIELDS = { invite_required: "invite", email_domain_refused: "email", wrong
 
 /** What has to be typed before the platform is asked. */
 function missing(form, ...wanted) {
-  const first = wanted.find(([id, there, words]) => !there && (mark(id, words), true));
-  if (first) (at(first[0]) ?? form.querySelector(`[name="${first[0]}"]`)).focus();
-  return Boolean(first);
+  const empty = wanted.filter(([, there]) => !there);
+  for (const [id, , words] of empty) mark(id, words);
+  if (empty.length) (at(empty[0][0]) ?? form.querySelector(`[name="${empty[0][0]}"]`)).focus();
+  return empty.length > 0;
 }
 
 /** A form that is sent once at a time, and says what was refused. */
@@ -129,21 +132,20 @@ function showAccount() {
   at("code-form").hidden = !code;
   at("account-title").textContent = code ? "Is this your address?" : "Make your account";
   at("code-email").textContent = state?.email ?? "";
-  const again = Boolean(state?.stepCompleted);
-  at("password-hint").textContent = again
-    ? "Leave it empty to keep the one that you typed."
+  at("password-hint").textContent = known ? "The password of the account that this address has."
+    : state?.stepCompleted ? "Leave it empty to keep the one that you typed."
     : "At least 10 characters. A few words in a row are easy to remember.";
 }
 
-/** Fills the forms with what the server knows. */
+/** Fills the forms with what the server knows, also from another tab; what was typed here stays. */
 function fill() {
-  const { email = "", data = {} } = state ?? {};
-  if (email) at("email").value = email;
-  if (data.name) at("name").value = data.name;
-  if (data.subdomain) at("subdomain").value = data.subdomain;
-  at("otherText").value = data.otherText ?? "";
-  for (const radio of document.querySelectorAll("[name=useCase]")) if (data.useCase) radio.checked = radio.value === data.useCase;
-  at("termsAccepted").checked = at("privacyAccepted").checked = Boolean(data.termsAccepted);
+  const { email, data = {} } = state ?? {};
+  for (const [id, known] of [["email", email], ["name", data.name], ["otherText", data.otherText], ["subdomain", data.subdomain]]) {
+    at(id).value ||= known ?? "";
+  }
+  const chosen = document.querySelector("[name=useCase]:checked") ?? document.querySelector(`[name=useCase][value="${data.useCase}"]`);
+  if (chosen) chosen.checked = true;
+  for (const id of ["termsAccepted", "privacyAccepted"]) at(id).checked ||= data[id] === true;
   useChanged();
   addressChanged();
 }
@@ -157,7 +159,7 @@ function addressChanged() {
 /** What a step answered. */
 function took(answer) {
   state = answer;
-  addressChanged();
+  fill();
 }
 
 /** The hour is over, or the session was ended: what was typed still stands in the forms. */
@@ -177,7 +179,7 @@ onSubmit(at("account-form"), async () => {
   const [email, name, password] = [at("email").value.trim(), at("name").value.trim(), at("password").value];
   const invite = at("invite")?.value.trim();
   const same = session && state?.email === email;
-  const unchanged = same && state.stepCompleted > 0 && !password && name === (state.data.name ?? "");
+  const unchanged = same && !known && state.stepCompleted > 0 && !password && name === (state.data.name ?? "");
   if (missing(at("account-form"), ["email", email, "Type your e-mail address."],
     ["password", password || unchanged, "Type a password."],
     ["invite", invite === undefined || invite || same, "Type the invite that you were sent, or open its link."])) return;
@@ -190,6 +192,7 @@ onSubmit(at("account-form"), async () => {
       kept.write({ session });
     }
     took(await update(1, { password, ...(name && { name }) }));
+    known = false;
     at("password").value = "";
     measure();
     if (!same && before) await carryOver(before.data);
@@ -307,7 +310,9 @@ async function readDocuments() {
       delete box.dataset.read;
       const page = link(box.dataset.document, "Read it in a tab of its own");
       page.target = "_blank";
-      box.replaceChildren("The text can't be shown here at the moment. ", page, ".");
+      const words = document.createElement("p");
+      words.append("The text can't be shown here at the moment. ", page, ".");
+      box.replaceChildren(words);
     }
   }
 }
@@ -362,7 +367,7 @@ async function notDeployed(error) {
     case "unknown_session":
       return ended();
     case "sign_in_required":
-      at("password").value = "";
+      known = true;
       return back("account", "This address has an account already, with another password. ",
         link("/login?next=%2Finstances%2Fnew", "Sign in"), " and make your instance from there; or type that account's password here, or another address.");
     case "email_unverified":
@@ -417,17 +422,13 @@ async function begin() {
       took(await call("wizard.getSession", { sessionId: session }));
       break;
     } catch (error) {
-      if (error.code === "unknown_session") {
-        fill();
-        return ended();
-      }
+      if (error.code === "unknown_session") return ended();
       if (!(error instanceof Refusal || error instanceof Offline)) throw error;
       at("loading").querySelector("p").textContent = error.message;
       await sleep(2000);
     }
   }
   if (!session) kept.forget();
-  fill();
   if (deploying && state?.stepCompleted === STEPS.length) return deploy();
   const wished = location.hash.slice(1);
   show(STEPS.includes(wished) ? wished : STEPS[furthest()], { focus: false, replace: true });

@@ -27,6 +27,10 @@ mod pages;
 mod repair;
 mod servers;
 mod service;
+mod signup;
+#[allow(dead_code, reason = "others use the rest of it")]
+#[path = "../../../fresco-server/tests/support/smtp.rs"]
+mod smtp;
 
 use std::sync::Arc;
 
@@ -135,6 +139,15 @@ fn main() {
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
         claim::a_stranger_who_comes_first_does_not_become_owner,
+        signup::from_the_first_step_to_a_page_of_ones_own,
+        signup::what_failed_is_tried_again,
+        signup::two_tabs_of_one_sign_up,
+        signup::a_name_as_it_is_typed,
+        signup::what_is_refused_is_said_at_its_field,
+        signup::what_can_not_be_reached_is_waited_for,
+        signup::who_comes_too_late_begins_again,
+        signup::by_an_invite_and_the_code_of_a_letter,
+        signup::where_it_is_closed_the_page_says_so,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];

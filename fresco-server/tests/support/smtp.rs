@@ -36,7 +36,7 @@ impl MailServer {
     fn start(mode: &'static str, login: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("fresco-mail-{}", Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/smtp.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../fresco-server/tests/support/smtp.py");
         // Not whichever python3 comes first: the package belongs to the system's.
         let mut command = Command::new("/usr/bin/python3");
         command.arg(script).arg(&folder).arg(mode);

@@ -31,11 +31,13 @@ struct WayStep {
     word: &'static str,
     title: &'static str,
     here: bool,
+    done: bool,
 }
 
 fn way(current: &str) -> Vec<WayStep> {
-    let step = |(word, title)| WayStep { word, title, here: word == current };
-    STEPS.map(step).into()
+    let place = STEPS.iter().position(|(word, _)| *word == current).unwrap_or_default();
+    let step = |(at, (word, title))| WayStep { word, title, here: at == place, done: at < place };
+    STEPS.into_iter().enumerate().map(step).collect()
 }
 
 #[derive(Template)]
@@ -112,7 +114,10 @@ impl Deployment {
         self.expected.map_or_else(
             || {
                 let minutes = if self.patience == 1 { "minute" } else { "minutes" };
-                format!("nobody knows yet how long it takes here; the app has up to {} {minutes} to start", self.patience)
+                format!(
+                    "it is the first one here, so nobody knows how long it takes; the app has up to {} {minutes} to start",
+                    self.patience
+                )
             },
             |seconds| format!("lately it took about {}", span(i64::from(seconds))),
         )
@@ -139,7 +144,8 @@ async fn wizard(visit: Visit) -> Outcome {
     if config.signup == SignupPolicy::Closed {
         return show(&Closed { page: visit.page("Signing up is closed") });
     }
-    let address = SAMPLE.parse::<Subdomain>().map(|sample| visit.address_of(&sample)).unwrap_or_default();
+    let address =
+        SAMPLE.parse::<Subdomain>().map(|sample| visit.address_of(&sample)).unwrap_or_default();
     let (before, after) = address.split_once(SAMPLE).unwrap_or_default();
     show(&SignUp {
         page: visit.page("Sign up"),
