@@ -3,6 +3,7 @@
 mod addresses;
 mod limits;
 mod mail;
+mod pages;
 mod reader;
 mod tenants;
 
@@ -27,6 +28,7 @@ use crate::settings::{PLACEHOLDER_SECRET, Values};
 use reader::Reader;
 
 pub use mail::{SmtpConfig, SmtpTls};
+pub use pages::{Contact, ContactError, LegalTexts, PageSettings};
 
 /// An empty database has 8 MB.
 const TENANT_DISK_MB: RangeInclusive<u64> = 16..=1 << 30;
@@ -107,6 +109,8 @@ pub struct Config {
     pub connections_each: usize,
     /// How letters are sent; `None` in development for the log, in production for not at all.
     pub smtp: Option<SmtpConfig>,
+    /// What the pages tell of the platform's operators.
+    pub pages: PageSettings,
     /// Whether serving brings the tables up to date first.
     pub migrate: bool,
     /// Operations at the same time.
@@ -220,7 +224,7 @@ impl Reader<'_> {
         let audit_days = self.within("AUDIT_DAYS", "a whole number of days", 1..=36_500);
         let deadline = self.within("REQUEST_DEADLINE", "a whole number of seconds", 5..=600);
         let connections = self.connections();
-        let smtp = self.smtp();
+        let (smtp, pages) = (self.smtp(), self.pages());
         let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
         let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
         let lease = self.parse::<u32>("LEASE_SECONDS", "a whole number");
@@ -274,6 +278,7 @@ impl Reader<'_> {
             connections: connections?.0,
             connections_each: connections?.1,
             smtp: smtp?,
+            pages: pages?,
             migrate: migrate?,
             workers: workers?,
             lease: Duration::from_secs(lease?.into()),

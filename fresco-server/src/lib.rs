@@ -32,7 +32,10 @@ mod web;
 pub use api::openapi_document;
 pub use app::app;
 pub use audit::CALLS as AUDITED_CALLS;
-pub use config::{Config, ConfigError, SmtpConfig, SmtpTls, Traefik};
+pub use config::{
+    Config, ConfigError, Contact, ContactError, LegalTexts, PageSettings, SmtpConfig, SmtpTls,
+    Traefik,
+};
 pub use http::gate::Gates;
 pub use origin::{Origin, OriginError};
 pub use platform::Platform;

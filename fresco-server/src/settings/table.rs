@@ -295,6 +295,21 @@ pub const SETTINGS: &[Setting] = &[
         "A file of certificates in PEM that the mail server's may be signed by, beside the public ones",
     ),
     setting(
+        "OPERATOR_NAME",
+        None,
+        "Who runs this platform, as its pages call them, such as the name of a department",
+    ),
+    setting(
+        "OPERATOR_CONTACT",
+        None,
+        "How people reach them: an e-mail address, or the https:// address of a web page",
+    ),
+    setting(
+        "LEGAL_DIRECTORY",
+        None,
+        "A folder with texts of your own in Markdown, terms.md, privacy.md and service-level.md, in place of those that come with the program",
+    ),
+    setting(
         "MIGRATE",
         Some("true"),
         "Whether serving brings the database's tables up to date first: true or false",

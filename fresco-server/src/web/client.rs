@@ -81,6 +81,11 @@ impl Refusal {
         Self { status: status.as_u16(), code, detail, field: None }
     }
 
+    /// The words for this field, if it is the one that is meant.
+    pub(super) fn of_field(&self, name: &str) -> Option<&str> {
+        (self.field.as_deref() == Some(name)).then_some(&self.detail)
+    }
+
     fn unreadable() -> Self {
         let words = "Something went wrong on our side; it is in the log. Try again.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", words)
@@ -109,26 +114,45 @@ impl Client {
         name: &str,
         body: &Value,
     ) -> Result<Answered<T>, Refusal> {
-        let uri = format!("/api/{name}");
-        let request = Request::builder().method(Method::POST).uri_str(uri).body(body.to_string());
-        let mut request = request;
+        let request = Request::builder().method(Method::POST).uri_str(format!("/api/{name}"));
+        let mut response = self.send(by, request.body(body.to_string())).await;
+        let cookies = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
+        if !response.status().is_success() {
+            let refusal: Refusal = read(name, &mut response).await?;
+            return Err(Refusal { detail: words::plain(&refusal.detail), ..refusal });
+        }
+        Ok(Answered { body: read(name, &mut response).await?, cookies })
+    }
+
+    /// What `/health` tells. That some part can't be used is no refusal.
+    ///
+    /// # Errors
+    /// What the API refuses it with.
+    pub(super) async fn health<T: DeserializeOwned>(&self, by: &OnBehalf) -> Result<T, Refusal> {
+        let request = Request::builder().method(Method::GET).uri_str("/health").finish();
+        let mut response = self.send(by, request).await;
+        match response.status() {
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => read("health", &mut response).await,
+            _ => Err(read("health", &mut response).await?),
+        }
+    }
+
+    async fn send(&self, by: &OnBehalf, mut request: Request) -> Response {
         *request.headers_mut() = by.headers.clone();
         request.set_data(self.platform.clone());
         request.extensions_mut().insert(ClientAddress(by.address));
-        let mut response = self.api.call(request).await.unwrap_or_else(edge::response);
-        let (status, body) = (response.status(), response.take_body());
-        let cookies = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
-        let unreadable = |error: &dyn fmt::Display| {
-            tracing::error!(call = name, %status, error = %error, "a page could not read the API's answer");
-            Refusal::unreadable()
-        };
-        let bytes = body.into_bytes_limit(MOST_ANSWER).await.map_err(|error| unreadable(&error))?;
-        if !status.is_success() {
-            let refusal: Refusal =
-                serde_json::from_slice(&bytes).unwrap_or_else(|error| unreadable(&error));
-            return Err(Refusal { detail: words::plain(&refusal.detail), ..refusal });
-        }
-        let body = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
-        Ok(Answered { body, cookies })
+        self.api.call(request).await.unwrap_or_else(edge::response)
     }
+}
+
+/// What an answer says; a refusal of our own when that can't be read.
+async fn read<T: DeserializeOwned>(name: &str, answer: &mut Response) -> Result<T, Refusal> {
+    let status = answer.status();
+    let unreadable = |error: &dyn fmt::Display| {
+        tracing::error!(call = name, %status, error = %error, "a page could not read the API's answer");
+        Refusal::unreadable()
+    };
+    let bytes = answer.take_body().into_bytes_limit(MOST_ANSWER).await;
+    let bytes = bytes.map_err(|error| unreadable(&error))?;
+    serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))
 }

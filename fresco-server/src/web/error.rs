@@ -94,6 +94,13 @@ pub(super) fn for_people(site: &Arc<Site>, answer: poem::Result<Response>) -> Re
     let answer = answer.unwrap_or_else(edge::response);
     let Some(ProblemWords(words)) = answer.data().cloned() else { return answer };
     let page = |title: &str| Page::new(site, None, "", title);
+    let words = match answer.status() {
+        // To programs it says where the calls are listed.
+        StatusCode::NOT_FOUND => {
+            "Look whether you have the whole address, or go on from the start.".to_owned()
+        }
+        _ => words,
+    };
     let mut shown = rendered(page, answer.status().as_u16(), words);
     // When to come again, and which methods there are.
     for name in [header::RETRY_AFTER, header::ALLOW] {

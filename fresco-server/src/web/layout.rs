@@ -6,9 +6,10 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::accounts::SignupPolicy;
-use crate::config::Config;
+use crate::config::{Config, Contact};
 use crate::web::assets;
 use crate::web::client::Refusal;
+use crate::web::legal::Legal;
 use crate::web::words;
 
 /// What is the same on all pages.
@@ -20,6 +21,11 @@ pub(crate) struct Site {
     pub(super) sign_up: bool,
     /// Whether letters are sent.
     pub(super) mail: bool,
+    /// Who runs the platform, and how they are reached.
+    pub(super) operator: Option<String>,
+    pub(super) contact: Option<Contact>,
+    /// On what terms it is offered.
+    pub(super) legal: Legal,
 }
 
 impl Site {
@@ -28,6 +34,9 @@ impl Site {
             assets: assets::folder(),
             sign_up: !matches!(config.signup, SignupPolicy::Closed),
             mail: config.verifies_addresses,
+            operator: config.pages.operator.clone(),
+            contact: config.pages.contact.clone(),
+            legal: Legal::new(config),
         }
     }
 }

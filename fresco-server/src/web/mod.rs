@@ -8,6 +8,7 @@ mod assets;
 mod client;
 mod error;
 mod layout;
+mod legal;
 mod pages;
 mod shapes;
 mod visit;

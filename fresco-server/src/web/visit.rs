@@ -14,7 +14,7 @@ use crate::platform::Platform;
 use crate::web::Web;
 use crate::web::client::{Answered, OnBehalf, Refusal};
 use crate::web::error::Asker;
-use crate::web::layout::{Account, Notice, Page, SignedIn};
+use crate::web::layout::{Account, Notice, Page, SignedIn, Site};
 
 /// A page's answer.
 pub(super) type Outcome = Result<Response, Stop>;
@@ -152,6 +152,19 @@ impl Visit {
         body: Value,
     ) -> Result<Answered<T>, Refusal> {
         self.web.client.call(&self.by, name, &body).await
+    }
+
+    /// What `/health` tells.
+    ///
+    /// # Errors
+    /// What the API refuses it with.
+    pub(super) async fn health<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        self.web.client.health(&self.by).await
+    }
+
+    /// What all pages have in common.
+    pub(super) fn site(&self) -> &Site {
+        &self.web.site
     }
 
     /// The frame of a page with this title, which tells what an action before has led to.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
     Some(match word {
         "signed_out" => ("success", "You are signed out."),
+        "password_set" => ("success", "Your password is set. Sign in with it."),
         "session_ended" => {
             ("info", "Your session has ended. Sign in again, and go on where you were.")
         }

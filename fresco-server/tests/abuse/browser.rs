@@ -62,7 +62,8 @@ async fn every_answer_tells_a_browser_what_it_may_do() {
         let mut seen = Vec::new();
         for (method, path, host, body) in [
             (Method::GET, "/", host, ""),
-            (Method::GET, "/home.css", host, ""),
+            (Method::GET, "/assets/0/app.css", host, ""),
+            (Method::GET, "/login", host, ""),
             (Method::GET, "/docs", host, ""),
             (Method::GET, "/docs/start.js", host, ""),
             (Method::GET, "/docs/explorer.css", host, ""),
@@ -108,7 +109,7 @@ async fn a_stream_tells_it_too() {
 async fn no_page_has_a_script_or_a_style_in_it() {
     let site = site(&[]).await;
     let client = TestClient::new(app(site.platform.clone()));
-    for path in ["/", "/docs"] {
+    for path in ["/", "/login", "/forgot-password", "/status", "/privacy", "/docs"] {
         let answer = client.get(path).header("host", "localhost:3000").send().await.0;
         let page = answer.into_body().into_string().await.unwrap().to_lowercase();
         for piece in page.split("<script").skip(1) {
@@ -156,6 +157,8 @@ async fn the_pages_work_in_a_browser_that_keeps_to_it() {
         // It opens the call that a link names, with the button to send it.
         ("/docs#/auth/auth_sign_in", &["is-open", "try-out__btn"]),
         ("/", &["Fresco Platform"]),
+        ("/reset-password#a-token", &["Set another password", "id=\"token-field\" hidden"]),
+        ("/status", &["Everything works"]),
     ] {
         let (page, said) = browse(&format!("http://localhost:{port}{path}")).await;
         let refused: Vec<_> = said.lines().filter(|line| line.contains("CONSOLE")).collect();

@@ -4,10 +4,13 @@ mod change;
 mod dashboard;
 mod home;
 mod instances;
+mod legal;
 mod log;
 mod new_instance;
+mod recovery;
 mod sign_in;
 mod sign_up;
+mod status;
 
 use crate::web::Pages;
 
@@ -15,7 +18,10 @@ use crate::web::Pages;
 pub(super) fn add(pages: Pages) -> Pages {
     let groups = [
         home::add,
+        legal::add,
+        status::add,
         sign_in::add,
+        recovery::add,
         sign_up::add,
         dashboard::add,
         new_instance::add,

@@ -4,6 +4,7 @@ use askama::Template;
 use serde_json::{Value, json};
 
 use crate::web::Pages;
+use crate::web::client::Refusal;
 use crate::web::layout::Page;
 use crate::web::visit::{Outcome, Visit, go, go_with, show, show_refused};
 
@@ -17,6 +18,13 @@ struct Login {
     next: String,
     email: String,
     remember: bool,
+    refusal: Option<Refusal>,
+}
+
+impl Login {
+    fn wrong(&self, field: &str) -> Option<&str> {
+        self.refusal.as_ref()?.of_field(field)
+    }
 }
 
 pub(super) fn add(pages: Pages) -> Pages {
@@ -29,7 +37,7 @@ async fn form(visit: Visit) -> Outcome {
         return go(&next);
     }
     let page = visit.page("Sign in");
-    show(&Login { page, next, email: String::new(), remember: false })
+    show(&Login { page, next, email: String::new(), remember: false, refusal: None })
 }
 
 async fn sign_in(visit: Visit) -> Outcome {
@@ -40,7 +48,8 @@ async fn sign_in(visit: Visit) -> Outcome {
         Ok(answer) => go_with(&next, answer.cookies),
         Err(refusal) => {
             let page = visit.refused_page("Sign in", &refusal);
-            show_refused(&refusal, &Login { page, next, email, remember })
+            let refused = Some(refusal.clone());
+            show_refused(&refusal, &Login { page, next, email, remember, refusal: refused })
         }
     }
 }

@@ -1,0 +1,22 @@
+// Looks again every 15 seconds, as long as somebody looks at it.
+import { renew } from "./live.js";
+
+const tell = (state) => document.dispatchEvent(new CustomEvent("connection", { detail: state }));
+
+// The server's own drawing does not know whether there are scripts.
+function live() {
+  for (const words of document.querySelectorAll(".live")) words.hidden = false;
+}
+
+async function look() {
+  if (document.hidden) return;
+  try {
+    if (await renew(["status"])) tell("online");
+    live();
+  } catch {
+    tell("offline");
+  }
+}
+live();
+setInterval(look, 15000);
+document.addEventListener("visibilitychange", look);
