@@ -4,9 +4,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+use crate::app::AppProfile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TenantId;
-use crate::tenant::{DesiredState, Tenant, TenantSpec, TenantStatus};
+use crate::tenant::{DesiredState, Limits, Tenant, TenantSpec, TenantStatus};
 
 /// How much all tenants that run, or shall run, may take together. What is `None` has no bound.
 ///
@@ -46,12 +47,18 @@ pub trait DiskSpace: fmt::Debug + Send + Sync + 'static {
     async fn free_mb(&self) -> Result<u64>;
 }
 
-/// What a tenant takes.
+/// What tenants take together: those that run, or shall run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Demand {
-    reserved: u64,
-    memory: u64,
-    connections: u64,
+#[non_exhaustive]
+pub struct Taken {
+    /// How many they are.
+    pub tenants: u64,
+    /// The memory reserved for them, in MB.
+    pub reserved_memory_mb: u64,
+    /// The sum of their memory limits, in MB.
+    pub memory_limits_mb: u64,
+    /// The sum of their limits of connections to the tenants' database.
+    pub connections: u64,
 }
 
 impl Capacity {
@@ -70,12 +77,28 @@ impl Capacity {
             || self.short_of_disk
     }
 
-    fn demand(&self, spec: &TenantSpec) -> Demand {
-        Demand {
-            reserved: self.reserve_mb.max(spec.app.min_memory_mb).into(),
-            memory: spec.limits.memory_mb.into(),
-            connections: spec.app.connection_limit.into(),
+    /// What one tenant of this app with these limits takes.
+    pub(crate) fn demand(&self, app: &AppProfile, limits: &Limits) -> Taken {
+        Taken {
+            tenants: 1,
+            reserved_memory_mb: self.reserve_mb.max(app.min_memory_mb).into(),
+            memory_limits_mb: limits.memory_mb.into(),
+            connections: app.connection_limit.into(),
         }
+    }
+
+    /// What those of these tenants take that run, or shall run.
+    #[must_use]
+    pub fn taken<'a>(&self, tenants: impl IntoIterator<Item = &'a Tenant>) -> Taken {
+        let mut taken = Taken::default();
+        for tenant in tenants.into_iter().filter(|tenant| holds_room(tenant)) {
+            let demand = self.demand(&tenant.spec.app, &tenant.spec.limits);
+            taken.tenants += demand.tenants;
+            taken.reserved_memory_mb += demand.reserved_memory_mb;
+            taken.memory_limits_mb += demand.memory_limits_mb;
+            taken.connections += demand.connections;
+        }
+        taken
     }
 
     /// Checks that there is room for this tenant as it shall be, beside the others.
@@ -94,28 +117,15 @@ impl Capacity {
         if self.short_of_disk {
             return Err(full("disk"));
         }
-        let wanted = self.demand(spec);
-        let (mut taken, mut own) = (Demand::default(), Demand::default());
-        for tenant in tenants.into_iter().filter(|tenant| holds_room(tenant)) {
-            let demand = self.demand(&tenant.spec);
-            if tenant.id == id {
-                own = demand;
-                continue;
-            }
-            taken.reserved += demand.reserved;
-            taken.memory += demand.memory;
-            taken.connections += demand.connections;
-        }
-        for (what, own, wanted, taken, bound) in [
-            ("memory", own.reserved, wanted.reserved, taken.reserved, self.reserved_memory_mb),
-            ("memory limits", own.memory, wanted.memory, taken.memory, self.memory_limits_mb),
-            (
-                "database connections",
-                own.connections,
-                wanted.connections,
-                taken.connections,
-                self.connections,
-            ),
+        let wanted = self.demand(&spec.app, &spec.limits);
+        let (own, others): (Vec<_>, Vec<_>) =
+            tenants.into_iter().partition(|tenant| tenant.id == id);
+        let (own, taken) = (self.taken(own), self.taken(others));
+        let of = |what: fn(&Taken) -> u64| (what(&own), what(&wanted), what(&taken));
+        for (what, (own, wanted, taken), bound) in [
+            ("memory", of(|it| it.reserved_memory_mb), self.reserved_memory_mb),
+            ("memory limits", of(|it| it.memory_limits_mb), self.memory_limits_mb),
+            ("database connections", of(|it| it.connections), self.connections),
         ] {
             if wanted > own && bound.is_some_and(|bound| taken + wanted > bound) {
                 return Err(full(what));
@@ -150,7 +160,6 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::app::AppProfile;
     use crate::ids::{Generation, OwnerId};
     use crate::tenant::TenantState;
 

@@ -26,6 +26,7 @@ mod instance;
 mod isolation;
 #[cfg(feature = "memory")]
 pub mod memory;
+mod occupancy;
 mod operation;
 mod orchestrator;
 mod prove;
@@ -50,7 +51,7 @@ mod worker;
 
 pub use app::{AppProfile, Isolation, Scratch};
 pub use backends::Backends;
-pub use capacity::{Capacity, DiskSpace};
+pub use capacity::{Capacity, DiskSpace, Taken};
 pub use database::{
     Credentials, DatabaseActivity, DatabaseCopy, DatabaseEntry, DatabaseMetrics, DatabaseSample,
     DatabaseSnapshots, DatabaseSpec, Fence, TenantDatabase,
@@ -67,6 +68,7 @@ pub use ids::{
 pub use image::{ImageRef, ImageSource, ProgressSink, PullProgress};
 pub use instance::{Endpoint, Guarantee, Instance, InstanceSpec, InstanceState, Revision};
 pub use isolation::{IsolationAttempt, IsolationReport, RuntimeIsolation};
+pub use occupancy::{Disk, Occupancy};
 pub use operation::{
     Actor, Change, Event, Failure, NewOperation, Operation, OperationStatus, StepRecord,
     StepStatus, Target,

@@ -212,10 +212,8 @@ impl Orchestrator {
     async fn asked(&self, action: Action, actor: Actor, target: Target) -> Result<NewOperation> {
         let mut capacity = self.settings().capacity;
         // What only starts again writes no more than before.
-        let writes = matches!(action, Action::Create | Action::Start | Action::Update);
-        if let (true, Some(disk)) = (writes, &self.backends().disk_space) {
-            let free = call("disk.free", self.settings().call_deadline, disk.free_mb()).await?;
-            capacity.short_of_disk |= free < self.settings().min_free_disk_mb;
+        if matches!(action, Action::Create | Action::Start | Action::Update) {
+            capacity.short_of_disk |= self.disk().await?.is_short();
         }
         let quota = self.settings().quota;
         Ok(NewOperation::new(action, actor, target).within(capacity).under(quota))

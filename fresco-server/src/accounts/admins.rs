@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use fresco_core::Result;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::api_keys::end_api_keys;
@@ -19,6 +20,8 @@ const IS_ADMIN: &str =
 /// Which accounts to read.
 #[derive(Clone, Debug, Default)]
 pub struct UserQuery {
+    /// Only this one.
+    pub id: Option<Uuid>,
     /// Only those whose address or name contains this text.
     pub search: Option<String>,
     /// How many to leave out at the beginning.
@@ -104,15 +107,17 @@ impl Accounts {
         let (offset, limit) = (number(query.offset), number(query.limit));
         call("accounts.users", async {
             const MATCHES: &str = "($1::text IS NULL OR strpos(u.email_key, $1) > 0
-                                    OR strpos(lower(u.name), $1) > 0)";
+                                    OR strpos(lower(u.name), $1) > 0)
+                                   AND ($2::uuid IS NULL OR u.id = $2)";
             let client = self.database().client().await?;
             let sql = format!("SELECT count(*) FROM fresco_server.users u WHERE {MATCHES}");
-            let total: i64 = client.query_one(&sql, &[&search]).await.mapped()?.get(0);
+            let total: i64 = client.query_one(&sql, &[&search, &query.id]).await.mapped()?.get(0);
             let sql = format!(
                 "SELECT {COLUMNS} FROM fresco_server.users u WHERE {MATCHES}
-                 ORDER BY u.created_at DESC, u.id DESC OFFSET $2 LIMIT $3"
+                 ORDER BY u.created_at DESC, u.id DESC OFFSET $3 LIMIT $4"
             );
-            let rows = client.query(&sql, &[&search, &offset, &limit]).await.mapped()?;
+            let values: [&(dyn ToSql + Sync); 4] = [&search, &query.id, &offset, &limit];
+            let rows = client.query(&sql, &values).await.mapped()?;
             let total = u64::try_from(total).unwrap_or_default();
             Ok(UserPage { users: rows.iter().map(User::read).collect(), total })
         })

@@ -1,6 +1,7 @@
 //! What admins see and do: people here, the platform's work in [`platform`].
 
 pub(super) mod audit;
+pub(super) mod capacity;
 pub(super) mod platform;
 
 use std::time::Duration;
@@ -33,6 +34,8 @@ struct ListUsers {
     limit: Option<u32>,
     /// Only those whose address or name contains this text.
     search: Option<Text>,
+    /// Only the one with this id.
+    user_id: Option<Uuid>,
 }
 
 /// An account, as admins see it.
@@ -163,10 +166,11 @@ impl AdminApi {
         _caller: Caller<Admin>,
         body: Body<ListUsers>,
     ) -> Result<Json<UserPage>, Problem> {
-        let Body(ListUsers { page, limit, search }) = body;
+        let Body(ListUsers { page, limit, search, user_id }) = body;
         let page = PageOf::asked(page, limit)?;
         let search = search.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        let query = UserQuery { search, offset: page.offset(), limit: page.limit() };
+        let (offset, limit) = (page.offset(), page.limit());
+        let query = UserQuery { id: user_id, search, offset, limit };
         let accounts = &self.platform.accounts;
         let found = accounts.users(&query).await?;
         let users = found.users.into_iter().map(|user| AdminUser::of(accounts, user)).collect();

@@ -5,6 +5,7 @@
 pub const CALLS: &[(&str, bool)] = &[
     ("admin_alerts", false),
     ("admin_audit", false),
+    ("admin_capacity", false),
     ("admin_operations", false),
     ("admin_resume_user", true),
     ("admin_set_role", true),

@@ -17,6 +17,23 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
         "changing" => ("info", "The instance restarts with what you chose."),
         "removing" => ("info", "The instance is being removed, with all its data."),
         "opened" => ("success", "Its address is open to everybody now."),
+        "name_saved" => ("success", "Your name is saved."),
+        "email_pending" => (
+            "success",
+            "We sent a letter to the new address. It takes the place of the present one once you follow the link in it.",
+        ),
+        "letter_sent" => ("success", "The letter is on its way. Look into your spam folder, too."),
+        "password_changed" => {
+            ("success", "Your password is changed. Everywhere else you are signed out now.")
+        }
+        "session_revoked" => ("success", "You are signed out there."),
+        "sessions_revoked" => ("success", "You are signed out everywhere but here."),
+        "key_revoked" => ("success", "The key is revoked. Nothing can be done with it any more."),
+        "role_set" => ("success", "The role is changed."),
+        "suspended" => ("success", "The account is suspended, and its instances are being stopped."),
+        "resumed" => {
+            ("success", "The account is open again. Its owner starts the instances that shall run.")
+        }
         _ => return None,
     })
 }

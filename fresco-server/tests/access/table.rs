@@ -316,6 +316,7 @@ pub const TABLE: &[Row] = &[
     row("admin_users", ADMIN, ADMINS, About::Nothing, 200, empty),
     row("admin_tenants", ADMIN, ADMINS, About::Nothing, 200, empty),
     row("admin_operations", ADMIN, ADMINS, About::Nothing, 200, empty),
+    row("admin_capacity", ADMIN, ADMINS, About::Nothing, 200, empty),
     row("admin_audit", ADMIN, ADMINS, About::Nothing, 200, empty),
     row("admin_alerts", ADMIN, ADMINS, About::Nothing, 200, empty),
     row("admin_suspend_user", ADMIN, ADMINS, About::Account, 200, user),

@@ -5,10 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod forms;
 mod legal;
 mod public;
 mod recovery;
+mod settings;
 mod sign_in;
 
 use fresco_core::fault::FaultPlan;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fresco_core::{
     Actor as CoreActor, Operation as CoreOperation, OperationStatus, OwnerId, Tenant as CoreTenant,
-    TenantId, TenantQuery, TenantStatus as CoreStatus,
+    TenantId, TenantPage, TenantQuery, TenantStatus as CoreStatus,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use poem_openapi::payload::Json;
@@ -104,20 +104,23 @@ enum ActorKind {
 struct AskedOperation {
     /// The operation.
     operation: Operation,
+    /// The subdomain of its tenant.
+    subdomain: String,
     /// What asked for it.
     actor: ActorKind,
     /// The id of that account or key.
     actor_id: Option<String>,
 }
 
-impl From<&CoreOperation> for AskedOperation {
-    fn from(operation: &CoreOperation) -> Self {
+impl AskedOperation {
+    fn of(tenant: &CoreTenant, operation: &CoreOperation) -> Self {
         let (actor, actor_id) = match &operation.actor {
             CoreActor::User(id) => (ActorKind::User, Some(id.clone())),
             CoreActor::Key(id) => (ActorKind::Key, Some(id.clone())),
             _ => (ActorKind::System, None),
         };
-        Self { operation: operation.into(), actor, actor_id }
+        let subdomain = tenant.spec.subdomain.as_str().to_owned();
+        Self { operation: operation.into(), subdomain, actor, actor_id }
     }
 }
 
@@ -305,24 +308,29 @@ impl AdminPlatformApi {
         let Body(ListOperations { tenant_id, page, limit }) = body;
         let page = PageOf::asked(page, limit)?;
         let orchestrator = &self.platform.orchestrator;
-        let (found, Paged { page, pages, .. }) = match tenant_id.map(TenantId::from_uuid) {
+        let (tenants, found, Paged { page, pages, .. }) = match tenant_id.map(TenantId::from_uuid) {
             Some(id) => {
-                let known = orchestrator.tenants(&TenantQuery::one(id)).await?;
-                if known.tenants.is_empty() {
+                let known = orchestrator.tenants(&TenantQuery::one(id)).await?.tenants;
+                if known.is_empty() {
                     return Err(Problem::not_found("tenant"));
                 }
                 let found = orchestrator.operations(id, SHOWN_OPERATIONS).await?;
-                (found, Paged { total: 1, page: 1, pages: 1 })
+                (known, found, Paged { total: 1, page: 1, pages: 1 })
             }
             None => {
                 let mut query = TenantQuery::all();
                 (query.offset, query.limit) = (page.offset(), page.limit());
-                let tenants = orchestrator.tenants(&query).await?;
-                let ids = tenants.tenants.iter().map(|tenant| tenant.id).collect();
-                (self.last_operations(ids).await?, page.with(tenants.total))
+                let TenantPage { tenants, total, .. } = orchestrator.tenants(&query).await?;
+                let ids = tenants.iter().map(|tenant| tenant.id).collect();
+                let found = self.last_operations(ids).await?;
+                (tenants, found, page.with(total))
             }
         };
-        let operations = found.iter().map(Into::into).collect();
+        let operations = found.iter().filter_map(|operation| {
+            let tenant = tenants.iter().find(|tenant| tenant.id == operation.tenant)?;
+            Some(AskedOperation::of(tenant, operation))
+        });
+        let operations = operations.collect();
         Ok(Json(Operations { operations, page, pages }))
     }
 

@@ -1,13 +1,16 @@
 //! The pages, a file for each group.
 
+mod admin;
 mod change;
 mod dashboard;
 mod home;
 mod instances;
 mod legal;
+mod list;
 mod log;
 mod new_instance;
 mod recovery;
+mod settings;
 mod sign_in;
 mod sign_up;
 mod status;
@@ -28,6 +31,8 @@ pub(super) fn add(pages: Pages) -> Pages {
         instances::add,
         change::add,
         log::add,
+        settings::add,
+        admin::add,
     ];
     groups.into_iter().fold(pages, |pages, add: fn(Pages) -> Pages| add(pages))
 }
