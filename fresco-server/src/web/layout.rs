@@ -55,13 +55,6 @@ pub(super) struct Account {
     pub(super) admin: bool,
 }
 
-impl Account {
-    /// What to call this person.
-    pub(super) fn called(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.email)
-    }
-}
-
 /// The answer of `auth.getSession`.
 #[derive(Debug, Deserialize)]
 pub(super) struct SignedIn {

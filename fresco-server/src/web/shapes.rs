@@ -33,8 +33,6 @@ pub(super) struct Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Failure {
-    pub(super) code: String,
-    pub(super) step: Option<String>,
     pub(super) message: String,
     pub(super) log_tail: Vec<String>,
 }

@@ -69,9 +69,8 @@ async fn the_overview_tells_what_to_look_at_and_how_full_it_is() {
     assert_eq!(told["reservedMemoryMb"], json!({ "taken": 1024, "most": 1024 }), "{told}");
     assert_eq!((&told["tenants"]["active"], &told["tenants"]["error"]), (&json!(4), &json!(1)));
     assert_eq!(told.get("freeDiskMb"), None, "nothing here can tell it");
-    let refused = site
-        .post_with(&ada.cookie, "/api/tenants.create", json!({ "subdomain": "mites" }))
-        .await;
+    let refused =
+        site.post_with(&ada.cookie, "/api/tenants.create", json!({ "subdomain": "mites" })).await;
     refused.refuses(503, "at_capacity");
 }
 
@@ -85,7 +84,11 @@ async fn instances_are_found_and_what_was_done_with_them() {
     let ants = instance(&site, &ada, "ants").await;
     instance(&site, &root, "bees").await;
     let page = root.get("/admin/tenants").await.is(200);
-    page.has("2 instances").has(">ants<").has(">bees<").has("ada@example.org").lacks("rel=\"next\"");
+    page.has("2 instances")
+        .has(">ants<")
+        .has(">bees<")
+        .has("ada@example.org")
+        .lacks("rel=\"next\"");
     root.get("/admin/tenants?search=AN").await.is(200).has(">ants<").lacks(">bees<");
     let none = root.get("/admin/tenants?status=stopped").await.is(200);
     none.has("No instance is like that.").has("value=\"stopped\" selected");
@@ -145,9 +148,12 @@ async fn an_account_gets_a_role_and_is_shut_and_opened_after_a_question() {
     root.get(&resume).await.is(200).has("Open the account of ada@example.org again?");
     let to = format!("/admin/users/{her}?done=resumed");
     root.send(&resume, &[]).await.leads_to(&to);
-    site.post("/api/auth.signIn", json!({ "email": "ada@example.org", "password": crate::support::PASSWORD }))
-        .await
-        .ok();
+    site.post(
+        "/api/auth.signIn",
+        json!({ "email": "ada@example.org", "password": crate::support::PASSWORD }),
+    )
+    .await
+    .ok();
 }
 
 #[tokio::test]

@@ -88,8 +88,12 @@ impl Capacity {
             Some(most) => format!("{} of {}", shown(share.taken), shown(most)),
             None => format!("{}, without a bound", shown(share.taken)),
         };
-        let meter = |name, hint, share: &Share, shown| {
-            Meter { name, hint, words: of(share, shown), taken: share.taken, most: share.most }
+        let meter = |name, hint, share: &Share, shown| Meter {
+            name,
+            hint,
+            words: of(share, shown),
+            taken: share.taken,
+            most: share.most,
         };
         [
             meter(
