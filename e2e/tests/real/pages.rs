@@ -12,6 +12,8 @@ use crate::service::PROGRAM;
 const MOST_WEIGHT: u64 = 100_000;
 /// Milliseconds until something of a page is seen.
 const MOST_WAIT: f64 = 500.0;
+/// How often that is tried.
+const TRIES: u32 = 5;
 
 pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
     let site = Site::start(PROGRAM, stack).await;
@@ -50,6 +52,12 @@ pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
 
 async fn faults_of(browser: &Browser, site: &Site, sight: &Sight) -> Vec<String> {
     let mut faults = Vec::new();
+    let load = browser.load().await;
+    if load.weight > MOST_WEIGHT {
+        faults.push(format!("{} bytes: {:?}", load.weight, load.addresses));
+    }
+    let elsewhere = load.addresses.iter().filter(|address| !address.starts_with(&site.origin));
+    faults.extend(elsewhere.map(|address| format!("it asks for {address}")));
     for violation in browser.axe().await {
         let elements = violation.elements.join("\n    ");
         faults.push(format!("{}: {}\n    {elements}", violation.rule, violation.help));
@@ -61,23 +69,27 @@ async fn faults_of(browser: &Browser, site: &Site, sight: &Sight) -> Vec<String>
     let mut complaints = browser.complaints().await;
     complaints.retain(|told| !sight.complains.iter().any(|known| told.contains(known)));
     faults.extend(complaints.into_iter().map(|told| format!("the browser complains: {told}")));
-    let mut load = browser.load().await;
-    if load.weight > MOST_WEIGHT {
-        faults.push(format!("{} bytes: {:?}", load.weight, load.addresses));
+    // What comes of an act is no first load.
+    if sight.acts.is_empty() {
+        let wait = least_wait(browser, load.first_paint).await;
+        if wait >= MOST_WAIT {
+            faults.push(format!("nothing is seen for {wait:.0} ms"));
+        }
     }
-    let elsewhere = load.addresses.iter().filter(|address| !address.starts_with(&site.origin));
-    faults.extend(elsewhere.map(|address| format!("it asks for {address}")));
-    // Of three tries one is not disturbed by what else this machine does.
-    for _ in 0..2 {
-        if load.first_paint < MOST_WAIT || !sight.acts.is_empty() {
+    faults
+}
+
+/// Milliseconds until something of the page is seen. Of some tries one is not disturbed by what else this
+/// machine does; of a page that is slow by itself, none is fast.
+async fn least_wait(browser: &Browser, first: f64) -> f64 {
+    let mut least = first;
+    for _ in 1..TRIES {
+        if least < MOST_WAIT {
             break;
         }
         browser.forget_files().await;
         browser.reload().await;
-        load = browser.load().await;
+        least = least.min(browser.load().await.first_paint);
     }
-    if load.first_paint >= MOST_WAIT {
-        faults.push(format!("nothing is seen for {:.0} ms", load.first_paint));
-    }
-    faults
+    least
 }
