@@ -19,15 +19,19 @@ async function draw() {
     const more = await renew(["instance"], address).catch(() => false);
     if (!more) break;
     if (focused && document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true });
-    root().querySelector("#current-operation[data-operation]") && follow();
+    // What was said when it began has been said.
+    if (!isOpen()) for (const notice of document.querySelectorAll("main > .notice:not(.error)")) notice.remove();
+    follow();
   }
   drawing = false;
 }
 
+const isOpen = () => ["initiated", "in_progress", "stuck"].includes(operation().status);
+
 let followed;
 function follow() {
-  const { operation: id, status } = operation();
-  if (followed === id || !["initiated", "in_progress", "stuck"].includes(status)) return;
+  const { operation: id } = operation();
+  if (followed === id || !isOpen()) return;
   followed = id;
   listen(`/api/operations/${id}/events`, {
     step: draw,

@@ -14,6 +14,7 @@ mod browser;
 mod census;
 mod claim;
 mod crash;
+mod dashboard;
 mod dice;
 mod docker;
 #[path = "../../../fresco-docker/tests/isolation/engine.rs"]
@@ -136,6 +137,9 @@ fn main() {
         service::what_hinders_the_start_is_told,
         browser::a_tenants_page_can_do_nothing_on_the_platform,
         pages::every_page_is_for_everybody,
+        dashboard::two_tabs_and_every_button,
+        dashboard::a_log_as_it_is_written,
+        dashboard::without_javascript,
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
         claim::a_stranger_who_comes_first_does_not_become_owner,

@@ -12,6 +12,7 @@ mod public;
 mod recovery;
 mod settings;
 mod sign_in;
+mod instances;
 
 use fresco_core::fault::FaultPlan;
 use poem::Response;

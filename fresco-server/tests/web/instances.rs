@@ -1,0 +1,215 @@
+//! A person's instances, as somebody sees and handles them who runs no script.
+
+use poem::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::site::Site;
+use crate::{Shown, Visitor, site};
+
+/// An instance of this name that runs; its id.
+async fn running(visitor: &Visitor<'_>, subdomain: &str) -> String {
+    let body = json!({ "subdomain": subdomain });
+    let made = visitor.site.post_with(&visitor.cookie, "/api/tenants.create", body).await;
+    visitor.site.done(made.text("operationId")).await;
+    made.text("tenantId").to_owned()
+}
+
+async fn told(visitor: &Visitor<'_>, id: &str) -> Value {
+    let body = json!({ "tenantId": id });
+    visitor.site.post_with(&visitor.cookie, "/api/tenants.get", body).await.ok().body
+}
+
+/// Waits for what is done with it last, and tells how it stands then.
+async fn settled(visitor: &Visitor<'_>, id: &str) -> (String, String) {
+    let now = told(visitor, id).await;
+    visitor.site.done(now["operations"][0]["id"].as_str().unwrap()).await;
+    let now = told(visitor, id).await;
+    let action = now["operations"][0]["action"].as_str().unwrap().to_owned();
+    (action, now["tenant"]["status"].as_str().unwrap().to_owned())
+}
+
+fn cards(page: &Shown) -> usize {
+    page.text.matches("data-tenant=").count()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn none_one_two_and_fifty() {
+    let site = site(&[]).await;
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    let page = ada.get("/dashboard").await.is(200);
+    page.has("Create your first instance").lacks("id=\"filters\"");
+    let mut made = 0;
+    for count in [1, 2, 50] {
+        while made < count {
+            running(&ada, &format!("study-{made:02}")).await;
+            made += 1;
+        }
+        let page = ada.get("/dashboard").await.is(200);
+        assert_eq!(cards(&page), count.min(12));
+        page.has(&format!(">{count} instance{}<", if count == 1 { "" } else { "s" }));
+        assert_eq!(page.text.contains("Page 1 of 5"), count == 50);
+    }
+    let last = ada.get("/dashboard?view=list&page=5").await.is(200);
+    assert_eq!(cards(&last), 2);
+    last.has("Page 5 of 5").has("href=\"/dashboard?view=list&#38;page=4\"").lacks("rel=\"next\"");
+    let some = ada.get("/dashboard?search=STUDY-1").await.is(200);
+    some.has(">10 instances<").has("value=\"STUDY-1\"");
+    ada.get("/dashboard?status=stopped").await.is(200).has("None of your instances is like that");
+    // What nobody offers is as if it were not there.
+    let all = ada.get("/dashboard?status=x&page=x&view=x&search=").await.is(200);
+    assert_eq!(cards(&all), 12);
+    ada.get("/dashboard?page=99").await.is(200).has("There is nothing on this page");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn from_the_first_to_the_last_button() {
+    let site = site(&[]).await;
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    let made = ada.send("/instances/new", &[("subdomain", " Ants ")]).await;
+    let page = made.header("location").strip_suffix("?done=creating").unwrap().to_owned();
+    let id = page.strip_prefix("/instances/").unwrap().to_owned();
+    assert_eq!(settled(&ada, &id).await, ("create".into(), "active".into()));
+    ada.get(&format!("{page}?done=creating"))
+        .await
+        .is(200)
+        .has("Running")
+        .has("http://ants.localhost");
+
+    let back = "/dashboard?view=list&search=ants";
+    let to = format!("{page}/stop");
+    ada.send(&to, &[("back", back)]).await.leads_to(&format!("{back}&done=stopping"));
+    assert_eq!(settled(&ada, &id).await, ("stop".into(), "stopped".into()));
+    ada.get(&page).await.is(200).has("Stopped").has(&format!("action=\"{page}/start\""));
+    ada.send(&format!("{page}/start"), &[]).await.leads_to(&format!("{page}?done=starting"));
+    assert_eq!(settled(&ada, &id).await, ("start".into(), "active".into()));
+    // Nobody is led to another place.
+    let elsewhere = [("back", "//evil.example/x")];
+    let to = ada.send(&format!("{page}/restart"), &elsewhere).await;
+    to.leads_to("/dashboard?done=restarting");
+    assert_eq!(settled(&ada, &id).await, ("restart".into(), "active".into()));
+    ada.send(&format!("{page}/open"), &[]).await.leads_to(&format!("{page}?done=opened"));
+    ada.get(&format!("{page}/log")).await.is(200).has("listening on port 3000");
+
+    let removal = format!("{page}/destroy");
+    ada.get(&removal).await.is(200).has("for good");
+    let wrong = ada.send(&removal, &[("confirmation", "bees")]).await.is(422);
+    wrong.has("aria-invalid=\"true\"").has("Type ants to remove it.");
+    assert_eq!(told(&ada, &id).await["tenant"]["status"], "active");
+    let gone = ada.send(&removal, &[("confirmation", " ants ")]).await;
+    gone.leads_to(&format!("{page}?done=removing"));
+    assert_eq!(settled(&ada, &id).await, ("destroy".into(), "destroyed".into()));
+    let gone = ada.get(&page).await.is(200);
+    gone.has("Removed").lacks("/destroy").lacks("/start").lacks("/change");
+    ada.get(&removal).await.leads_to(&page);
+    ada.get(&format!("{page}/log")).await.is(200).has("its log with it");
+    ada.send(&format!("{page}/start"), &[]).await.is(404);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_refused_name_stays_in_its_field() {
+    let site = site(&[("TENANTS_PER_USER", "2")]).await;
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    running(&ada, "ants").await;
+    let taken = ada.send("/instances/new", &[("subdomain", "ants")]).await.is(409);
+    taken
+        .has("value=\"ants\"")
+        .has("aria-invalid=\"true\"")
+        .has("href=\"/instances/new?subdomain=ants-");
+    for wrong in ["", "a", "a--b", "123", "www", "\"><script>"] {
+        let page = ada.send("/instances/new", &[("subdomain", wrong)]).await;
+        assert!(matches!(page.status, 409 | 422), "{wrong}: {}", page.status);
+        page.has("id=\"subdomain-wrong\"").lacks("\"><script>");
+    }
+    running(&ada, "bees").await;
+    let full = ada.send("/instances/new", &[("subdomain", "cats")]).await.is(409);
+    full.has("role=\"alert\"").has("as many instances").has("value=\"cats\"");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn limits_are_changed() {
+    let site = site(&[("MAX_MEMORY", "1024")]).await;
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    let id = running(&ada, "ants").await;
+    let page = format!("/instances/{id}/change");
+    ada.get(&page).await.is(200).has("value=\"512\"").has("256 to 1024");
+    let typed = |memory, cpus| [("memory", memory), ("cpus", cpus), ("image", "memory/app:1")];
+    ada.send(&page, &typed("512", "0.5")).await.is(200).has("Nothing was changed.");
+    ada.send(&page, &typed("much", "0.5")).await.is(422).has("value=\"much\"").has("memory-wrong");
+    ada.send(&page, &typed("4096", "0.5")).await.is(422).has("id=\"memory-wrong\"");
+    ada.send(&page, &typed("512", "99")).await.is(422).has("id=\"cpus-wrong\"");
+    let image = [("memory", "512"), ("cpus", "0.5"), ("image", "other/app:1")];
+    ada.send(&page, &image).await.is(422).has("id=\"image-wrong\"").has("<details open>");
+    let good = ada.send(&page, &typed("700", "0,75")).await;
+    good.leads_to(&format!("/instances/{id}?done=changing"));
+    assert_eq!(settled(&ada, &id).await, ("update".into(), "active".into()));
+    let limits = &told(&ada, &id).await["tenant"]["limits"];
+    assert_eq!((&limits["memoryMb"], &limits["cpus"]), (&json!(700), &json!(0.75)));
+}
+
+/// What is asked for while something is under way is refused on the instance's own page.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn one_thing_at_a_time() {
+    let site = site(&[]).await;
+    let app = fresco_core::memory::MemoryApp::slow(std::time::Duration::from_secs(600));
+    site.world.image("memory/app:1".parse().unwrap(), app);
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    let made = ada.send("/instances/new", &[("subdomain", "ants")]).await;
+    let page = made.header("location").strip_suffix("?done=creating").unwrap().to_owned();
+    let shown = ada.get(&page).await.is(200);
+    shown.lacks(&format!("action=\"{page}/restart\"")).has(&format!("{page}/destroy"));
+    let busy = ada.send(&format!("{page}/restart"), &[]).await.is(409);
+    busy.has("role=\"alert\"").has("<h1>ants</h1>").has(&format!("data-address=\"{page}\""));
+    ada.send(&format!("{page}/destroy"), &[("confirmation", "ants")]).await;
+    let id = page.strip_prefix("/instances/").unwrap();
+    assert_eq!(settled(&ada, id).await, ("destroy".into(), "destroyed".into()));
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn nobody_elses_business() {
+    let site = site(&[]).await;
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    let id = running(&ada, "ants").await;
+    let mut eve = Visitor::known(&site, "eve@example.org").await;
+    let mut nobody = Visitor::new(&site);
+    let looked = ["", "/log", "/change", "/destroy"].map(|part| format!("/instances/{id}{part}"));
+    for path in &looked {
+        eve.get(path).await.is(404).lacks("ants");
+        let to = format!("/login?next={}", path.replace('/', "%2F"));
+        nobody.get(path).await.leads_to(&to);
+    }
+    let typed = [("confirmation", "ants"), ("memory", "600"), ("cpus", "1"), ("image", "x")];
+    for part in ["start", "stop", "restart", "open", "change", "destroy"] {
+        let path = format!("/instances/{id}/{part}");
+        eve.send(&path, &typed).await.is(404).lacks("ants</h1>");
+        nobody.send(&path, &typed).await.leads_to("/login?");
+    }
+    nobody.get("/dashboard").await.leads_to("/login?next=%2Fdashboard");
+    nobody.send("/instances/new", &[("subdomain", "bees")]).await.leads_to("/login?");
+    for path in ["/instances/x", "/instances/x/log", "/instances/x/destroy"] {
+        ada.get(path).await.is(404);
+    }
+    assert_eq!(told(&ada, &id).await["operations"].as_array().unwrap().len(), 1);
+    let shown: &Site = &site;
+    let request = shown.request(Method::GET, &format!("/instances/{id}/stop"));
+    assert_eq!(request.send().await.0.status(), 405);
+}
+
+/// What an app writes is text, whatever it is.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_log_is_text() {
+    let site = site(&[]).await;
+    let stream = fresco_core::LogStream::Stderr;
+    let app = fresco_core::memory::MemoryApp::healthy().printing(stream, "<b>&amp;</b>");
+    site.world.image("memory/app:1".parse().unwrap(), app);
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    let id = running(&ada, "ants").await;
+    let log = ada.get(&format!("/instances/{id}/log")).await.is(200);
+    log.has("class=\"stderr\"").has("&#60;b&#62;&#38;amp;&#60;/b&#62;").lacks("<b>");
+}
