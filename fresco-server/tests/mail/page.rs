@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use poem::http::StatusCode;
+use poem::http::{Method, StatusCode};
 use poem::test::TestClient;
 
-use crate::forgot;
+use crate::support::PASSWORD;
+use crate::support::site::Site;
 use crate::support::smtp::MailServer;
-use crate::{deliver, known, site_with};
+use crate::{deliver, forgot, known, sign_in, site_with};
 
 #[tokio::test]
 #[ignore = "needs Docker and aiosmtpd"]
@@ -59,4 +60,40 @@ async fn the_links_of_letters_lead_to_a_page_without_inline_script() {
             "{path}: {kind}"
         );
     }
+}
+
+/// What the browser is led to after this form.
+async fn sent(site: &Site, path: &str, fields: &[(&str, &str)]) -> String {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let request = site.request(Method::POST, path).header("origin", "http://localhost:3000");
+    let request = request.content_type("application/x-www-form-urlencoded").body(body);
+    let answer = request.send().await.0;
+    let to = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
+    to.unwrap_or_else(|| answer.status().to_string())
+}
+
+#[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn the_forms_of_those_pages_work_without_a_script() {
+    let mail = MailServer::plain();
+    let site = site_with(&mail).await;
+    site.sign_up("ada@example.org").await;
+    deliver(&site).await;
+    let token = mail.secret("ada@example.org", "Is this your address");
+    let fields = [("token", token.as_str()), ("password", "not mine at all")];
+    assert_eq!(sent(&site, "/verify-email", &fields).await, "403 Forbidden");
+    let fields = [("token", token.as_str()), ("password", PASSWORD)];
+    assert_eq!(sent(&site, "/verify-email", &fields).await, "/verify-email?done=confirmed");
+
+    let asked = sent(&site, "/forgot-password", &[("email", "ada@example.org")]).await;
+    assert_eq!(asked, "/forgot-password?done=letter");
+    deliver(&site).await;
+    let token = mail.secret("ada@example.org", "Set another password");
+    // Without a script somebody copies the whole link.
+    let link = format!(" http://localhost:3000/reset-password#{token}\n");
+    let new = "some other battery";
+    let fields = [("token", link.as_str()), ("password", new)];
+    assert_eq!(sent(&site, "/reset-password", &fields).await, "/login?done=password_set");
+    assert_eq!(sent(&site, "/reset-password", &fields).await, "404 Not Found", "once");
+    sign_in(&site, "ada@example.org", new).await.ok();
 }
