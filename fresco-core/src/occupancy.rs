@@ -100,7 +100,10 @@ mod tests {
         let mut capacity = Capacity { reserve_mb: 256, ..Capacity::unlimited() };
         assert_eq!(of(capacity, 3), None);
         capacity.reserved_memory_mb = Some(2560);
-        assert_eq!((of(capacity, 3), of(capacity, 10), of(capacity, 11)), (Some(7), Some(0), Some(0)));
+        assert_eq!(
+            (of(capacity, 3), of(capacity, 10), of(capacity, 11)),
+            (Some(7), Some(0), Some(0))
+        );
         capacity.memory_limits_mb = Some(512 * 5 + 511);
         assert_eq!(of(capacity, 3), Some(2));
         capacity.connections = Some(u64::from(app.connection_limit) * 4);

@@ -22,7 +22,9 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
         "sessions_revoked" => ("success", "You are signed out everywhere but here."),
         "key_revoked" => ("success", "The key is revoked. Nothing can be done with it any more."),
         "role_set" => ("success", "The role is changed."),
-        "suspended" => ("success", "The account is suspended, and its instances are being stopped."),
+        "suspended" => {
+            ("success", "The account is suspended, and its instances are being stopped.")
+        }
         "resumed" => {
             ("success", "The account is open again. Its owner starts the instances that shall run.")
         }

@@ -60,7 +60,8 @@ async fn the_overview_tells_what_to_look_at_and_how_full_it_is() {
         instance(&site, &ada, name).await;
     }
     let page = root.get("/admin").await.is(200);
-    page.has("An instance is in error").has(&format!("/admin/operations?tenant={broken}"));
+    page.has("<strong>ants is in error</strong>")
+        .has(&format!("/admin/operations?tenant={broken}"));
     page.has("Full: no further instance can run").has("1.0 GB of 1.0 GB").has("4 instances run");
     // What the API says is what the page shows.
     let told = site.post_with(&root.cookie, "/api/admin.capacity", json!({})).await.ok().body;
@@ -69,9 +70,8 @@ async fn the_overview_tells_what_to_look_at_and_how_full_it_is() {
     assert_eq!(told["reservedMemoryMb"], json!({ "taken": 1024, "most": 1024 }), "{told}");
     assert_eq!((&told["tenants"]["active"], &told["tenants"]["error"]), (&json!(4), &json!(1)));
     assert_eq!(told.get("freeDiskMb"), None, "nothing here can tell it");
-    let refused = site
-        .post_with(&ada.cookie, "/api/tenants.create", json!({ "subdomain": "mites" }))
-        .await;
+    let refused =
+        site.post_with(&ada.cookie, "/api/tenants.create", json!({ "subdomain": "mites" })).await;
     refused.refuses(503, "at_capacity");
 }
 
@@ -85,7 +85,11 @@ async fn instances_are_found_and_what_was_done_with_them() {
     let ants = instance(&site, &ada, "ants").await;
     instance(&site, &root, "bees").await;
     let page = root.get("/admin/tenants").await.is(200);
-    page.has("2 instances").has(">ants<").has(">bees<").has("ada@example.org").lacks("rel=\"next\"");
+    page.has("2 instances")
+        .has(">ants<")
+        .has(">bees<")
+        .has("ada@example.org")
+        .lacks("rel=\"next\"");
     root.get("/admin/tenants?search=AN").await.is(200).has(">ants<").lacks(">bees<");
     let none = root.get("/admin/tenants?status=stopped").await.is(200);
     none.has("No instance is like that.").has("value=\"stopped\" selected");
@@ -145,9 +149,12 @@ async fn an_account_gets_a_role_and_is_shut_and_opened_after_a_question() {
     root.get(&resume).await.is(200).has("Open the account of ada@example.org again?");
     let to = format!("/admin/users/{her}?done=resumed");
     root.send(&resume, &[]).await.leads_to(&to);
-    site.post("/api/auth.signIn", json!({ "email": "ada@example.org", "password": crate::support::PASSWORD }))
-        .await
-        .ok();
+    site.post(
+        "/api/auth.signIn",
+        json!({ "email": "ada@example.org", "password": crate::support::PASSWORD }),
+    )
+    .await
+    .ok();
 }
 
 #[tokio::test]
@@ -159,6 +166,7 @@ async fn the_audit_log_is_read_by_instance_and_by_account() {
     site.platform.settle().await;
     let all = root.get("/admin/audit").await.is(200);
     all.has("auth_sign_up").has("tenants_create").has(&format!("/admin/audit?tenant={ants}"));
+    all.has(">ada@example.org</a>");
     let one = root.get(&format!("/admin/audit?tenant={ants}")).await.is(200);
     one.has("tenants_create").lacks("auth_sign_up").has(&format!("value=\"{ants}\""));
     let nobody = uuid::Uuid::nil();

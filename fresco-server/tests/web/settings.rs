@@ -10,7 +10,8 @@ use crate::{Shown, Visitor, site};
 /// The value of this attribute behind this mark, as the browser reads it.
 #[track_caller]
 fn attribute(page: &Shown, mark: &str, name: &str) -> String {
-    let (_, rest) = page.text.split_once(mark).unwrap_or_else(|| panic!("no {mark} in {}", page.text));
+    let (_, rest) =
+        page.text.split_once(mark).unwrap_or_else(|| panic!("no {mark} in {}", page.text));
     let (_, rest) = rest.split_once(&format!("{name}=\"")).unwrap();
     rest.split_once('"').unwrap().0.to_owned()
 }
@@ -42,7 +43,10 @@ async fn a_name_is_saved_and_what_is_wrong_with_it_said() {
     page.has("Your name is saved.").has("value=\"Ada &#60;b&#62;\"").lacks("Ada <b>");
     let long = "x".repeat(201);
     let page = ada.send("/settings", &[("name", &long)]).await.is(422);
-    page.has("role=\"alert\"").has("aria-describedby=\"name-wrong\"").has("id=\"name-wrong\"").has(&long);
+    page.has("role=\"alert\"")
+        .has("aria-describedby=\"name-wrong\"")
+        .has("id=\"name-wrong\"")
+        .has(&long);
     // Without mail there is no letter to wait for, and no form that would need one.
     page.has("sends no e-mail").lacks("action=\"/settings/email\"").lacks("/settings/verification");
     let gone = ada.send("/settings", &[("name", "")]).await;
@@ -86,7 +90,10 @@ async fn a_password_is_changed_and_others_are_signed_out() {
     page.has("id=\"new-wrong\"").lacks(PASSWORD);
     let done = ada.send("/settings/password", &change(PASSWORD, "another long one")).await;
     done.leads_to("/settings/password?done=password_changed");
-    ada.get("/settings/password?done=password_changed").await.is(200).has("Your password is changed.");
+    ada.get("/settings/password?done=password_changed")
+        .await
+        .is(200)
+        .has("Your password is changed.");
     elsewhere.get("/settings").await.leads_to("/login?next=%2Fsettings&done=session_ended");
     elsewhere.send("/login", &login("another long one")).await.leads_to("/dashboard");
 }
@@ -104,7 +111,8 @@ async fn sessions_are_ended_one_by_one_or_all_others() {
         other.send("/login", &login).await.leads_to("/dashboard");
     }
     let page = ada.get("/settings/sessions").await;
-    let action = attribute(&page, "<form method=\"post\" action=\"/settings/sessions/others", "action");
+    let action =
+        attribute(&page, "<form method=\"post\" action=\"/settings/sessions/others", "action");
     ada.send(&action, &[]).await.leads_to("/settings/sessions?done=session_revoked");
     // Sent twice, by two tabs, it is done all the same.
     ada.send(&action, &[]).await.leads_to("/settings/sessions?done=session_revoked");
@@ -122,7 +130,10 @@ async fn sessions_are_ended_one_by_one_or_all_others() {
     ada.get("/settings/sessions").await.is(200).lacks("Sign out everywhere else");
     // Nobody ends another's.
     let mut eve = Visitor::known(&site, "eve@example.org").await;
-    let own = call(&site, &ada, "auth.listSessions").await["sessions"][0]["id"].as_str().unwrap().to_owned();
+    let own = call(&site, &ada, "auth.listSessions").await["sessions"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     eve.send(&format!("/settings/sessions/{own}/revoke"), &[]).await;
     ada.get("/settings").await.is(200);
 }
@@ -157,5 +168,9 @@ async fn a_key_is_shown_once_and_revoked() {
     assert_eq!(site.post_key(&key, "/api/tenants.list", json!({})).await.0, 200);
     ada.send(&revoke, &[]).await.leads_to("/settings/keys?done=key_revoked");
     assert_eq!(site.post_key(&key, "/api/tenants.list", json!({})).await.0, 401);
-    ada.get("/settings/keys?done=key_revoked").await.is(200).has("You have no key.").has("The key is revoked.");
+    ada.get("/settings/keys?done=key_revoked")
+        .await
+        .is(200)
+        .has("You have no key.")
+        .has("The key is revoked.");
 }

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn pages_keep_the_filters() {
-        let pager = |page, pages| Pager::new(page, pages, "/x", &[("search", "a&b"), ("status", "")]);
+        let pager =
+            |page, pages| Pager::new(page, pages, "/x", &[("search", "a&b"), ("status", "")]);
         let middle = pager(2, 3);
         assert_eq!(middle.before().as_deref(), Some("/x?search=a%26b&page=1"));
         assert_eq!(middle.after().as_deref(), Some("/x?search=a%26b&page=3"));

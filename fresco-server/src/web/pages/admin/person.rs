@@ -96,19 +96,25 @@ fn question(deed: Deed, user: &User, own: bool) -> Question {
         ),
         Deed::Resume => ask(
             format!("Open the account of {name} again?"),
-            &["This person can sign in again. The instances stay stopped until they are started by their owner, who makes new API keys, too."],
+            &[
+                "This person can sign in again. The instances stay stopped until they are started by their owner, who makes new API keys, too.",
+            ],
             "Open the account",
             false,
         ),
         Deed::Role if user.is_admin() => ask(
             format!("Take the role of an admin from {name}?"),
-            &["This person sees and does from then on no more than what belongs to the own account. API keys for the whole platform end."],
+            &[
+                "This person sees and does from then on no more than what belongs to the own account. API keys for the whole platform end.",
+            ],
             "Take the role away",
             true,
         ),
         Deed::Role => ask(
             format!("Make {name} an admin?"),
-            &["Admins see all instances, all accounts and the audit log. They can suspend accounts, and make other admins."],
+            &[
+                "Admins see all instances, all accounts and the audit log. They can suspend accounts, and make other admins.",
+            ],
             "Make an admin",
             false,
         ),

@@ -120,7 +120,8 @@ async fn create(visit: Visit) -> Outcome {
     let account = visit.signed_in()?.clone();
     let form = visit.form();
     let scopes: Vec<String> = form.all("scope").map(str::to_owned).collect();
-    let (name, days) = (form.get("name").to_owned(), form.get("days").parse().unwrap_or(USUAL_LIFE));
+    let (name, days) =
+        (form.get("name").to_owned(), form.get("days").parse().unwrap_or(USUAL_LIFE));
     let body = json!({"name": name, "scopes": scopes, "expiresInDays": days});
     match visit.call::<Created>("apiKeys.create", body).await {
         Ok(Created { key, details }) => {
