@@ -60,7 +60,8 @@ async fn the_overview_tells_what_to_look_at_and_how_full_it_is() {
         instance(&site, &ada, name).await;
     }
     let page = root.get("/admin").await.is(200);
-    page.has("An instance is in error").has(&format!("/admin/operations?tenant={broken}"));
+    page.has("<strong>ants is in error</strong>")
+        .has(&format!("/admin/operations?tenant={broken}"));
     page.has("Full: no further instance can run").has("1.0 GB of 1.0 GB").has("4 instances run");
     // What the API says is what the page shows.
     let told = site.post_with(&root.cookie, "/api/admin.capacity", json!({})).await.ok().body;
@@ -165,6 +166,7 @@ async fn the_audit_log_is_read_by_instance_and_by_account() {
     site.platform.settle().await;
     let all = root.get("/admin/audit").await.is(200);
     all.has("auth_sign_up").has("tenants_create").has(&format!("/admin/audit?tenant={ants}"));
+    all.has(">ada@example.org</a>");
     let one = root.get(&format!("/admin/audit?tenant={ants}")).await.is(200);
     one.has("tenants_create").lacks("auth_sign_up").has(&format!("value=\"{ants}\""));
     let nobody = uuid::Uuid::nil();

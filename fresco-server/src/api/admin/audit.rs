@@ -1,11 +1,13 @@
 //! What happened on the platform, as admins see it.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
 
-use crate::accounts::{AuditQuery, AuditRow};
+use crate::accounts::{AuditQuery, AuditRow, User};
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::page::{PageOf, Paged};
@@ -43,6 +45,8 @@ struct AuditEntry {
     actor: String,
     /// The account of who did it.
     actor_id: Option<Uuid>,
+    /// That account's address, as it is now; absent when there is no such account.
+    actor_email: Option<String>,
     /// By what they came: `none`, `session`, `key`, `link` or `command`.
     means: String,
     /// The session's or the key's id.
@@ -53,6 +57,8 @@ struct AuditEntry {
     tenant_id: Option<Uuid>,
     /// The account that it is about.
     user_id: Option<Uuid>,
+    /// That account's address, as it is now; absent when there is no such account.
+    user_email: Option<String>,
     /// The key that it is about.
     key_id: Option<Uuid>,
     /// The session that it is about.
@@ -65,9 +71,15 @@ struct AuditEntry {
     seq: Option<i64>,
 }
 
-impl From<AuditRow> for AuditEntry {
-    fn from(row: AuditRow) -> Self {
+impl AuditEntry {
+    /// A row, with the addresses of these accounts.
+    fn of(row: AuditRow, people: &[User]) -> Self {
+        let email = |id: Option<Uuid>| {
+            people.iter().find(|user| Some(user.id) == id).map(|user| user.email.clone())
+        };
         Self {
+            actor_email: email(row.actor_id),
+            user_email: email(row.user_id),
             id: row.id,
             at: row.at,
             event: row.event,
@@ -128,8 +140,12 @@ impl AdminAuditApi {
         let page = PageOf::asked(page, limit)?;
         let (offset, limit) = (page.offset(), page.limit());
         let query = AuditQuery { tenant: tenant_id, user: user_id, offset, limit };
-        let found = self.platform.accounts.audit(&query).await?;
-        let entries = found.rows.into_iter().map(Into::into).collect();
+        let accounts = &self.platform.accounts;
+        let found = accounts.audit(&query).await?;
+        let ids: BTreeSet<Uuid> =
+            found.rows.iter().flat_map(|row| [row.actor_id, row.user_id]).flatten().collect();
+        let people = accounts.users_by_id(&ids.into_iter().collect::<Vec<_>>()).await?;
+        let entries = found.rows.into_iter().map(|row| AuditEntry::of(row, &people)).collect();
         let Paged { total, page, pages } = page.with(found.total);
         Ok(Json(AuditEntries { entries, total, page, pages }))
     }

@@ -162,17 +162,23 @@ struct Alert {
     part: Option<PartName>,
     /// The tenant that is meant.
     tenant_id: Option<Uuid>,
+    /// That tenant's subdomain, where it is at hand.
+    subdomain: Option<String>,
     /// The operation that is meant.
     operation_id: Option<Uuid>,
 }
 
 impl Alert {
     fn new(kind: AlertKind, message: String) -> Self {
-        Self { kind, message, part: None, tenant_id: None, operation_id: None }
+        Self { kind, message, part: None, tenant_id: None, subdomain: None, operation_id: None }
     }
 
     fn of_tenant(kind: AlertKind, message: String, tenant: TenantId) -> Self {
         Self { tenant_id: Some(tenant.as_uuid()), ..Self::new(kind, message) }
+    }
+
+    fn named(self, tenant: &CoreTenant) -> Self {
+        Self { subdomain: Some(tenant.spec.subdomain.as_str().to_owned()), ..self }
     }
 }
 
@@ -221,9 +227,10 @@ impl AdminPlatformApi {
 
     async fn failed(&self, alerts: &mut Vec<Alert>) -> Result<bool, Problem> {
         let (tenants, more) = self.tenants_in(CoreStatus::Error).await?;
-        alerts.extend(tenants.into_iter().map(|tenant| {
-            let message = tenant.state.error.map_or_else(String::new, |failure| failure.message);
-            Alert::of_tenant(AlertKind::TenantFailed, message, tenant.id)
+        alerts.extend(tenants.iter().map(|tenant| {
+            let failure = tenant.state.error.as_ref();
+            let message = failure.map_or_else(String::new, |failure| failure.message.clone());
+            Alert::of_tenant(AlertKind::TenantFailed, message, tenant.id).named(tenant)
         }));
         Ok(more)
     }
@@ -245,18 +252,22 @@ impl AdminPlatformApi {
     /// What is stuck is the last operation of its tenant.
     async fn stuck(&self, alerts: &mut Vec<Alert>) -> Result<bool, Problem> {
         let mut truncated = false;
-        let mut ids = Vec::new();
+        let mut all = Vec::new();
         for status in STUCK_IN {
             let (tenants, more) = self.tenants_in(status).await?;
-            ids.extend(tenants.into_iter().map(|tenant| tenant.id));
+            all.extend(tenants);
             truncated |= more;
         }
+        let ids = all.iter().map(|tenant| tenant.id).collect();
         let operations = self.last_operations(ids).await?;
         let stuck = operations.into_iter().filter(|one| one.status == OperationStatus::Stuck);
         alerts.extend(stuck.map(|operation| {
             let message = operation.error.map_or_else(String::new, |failure| failure.message);
             let kind = AlertKind::OperationStuck;
-            let alert = Alert::of_tenant(kind, message, operation.tenant);
+            let mut alert = Alert::of_tenant(kind, message, operation.tenant);
+            if let Some(tenant) = all.iter().find(|tenant| tenant.id == operation.tenant) {
+                alert = alert.named(tenant);
+            }
             Alert { operation_id: Some(operation.id.as_uuid()), ..alert }
         }));
         Ok(truncated)

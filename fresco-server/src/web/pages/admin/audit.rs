@@ -23,11 +23,20 @@ struct Entry {
     outcome: String,
     actor: String,
     actor_id: Option<Uuid>,
+    actor_email: Option<String>,
     means: String,
     address: Option<String>,
     tenant_id: Option<Uuid>,
     user_id: Option<Uuid>,
+    user_email: Option<String>,
     seq: Option<i64>,
+}
+
+impl Entry {
+    /// The account that it is about, where that is not who did it.
+    fn about(&self) -> Option<&Uuid> {
+        self.user_id.as_ref().filter(|id| self.actor_id.as_ref() != Some(*id))
+    }
 }
 
 #[derive(Debug, Deserialize)]

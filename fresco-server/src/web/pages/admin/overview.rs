@@ -17,16 +17,18 @@ struct Alert {
     message: String,
     part: Option<String>,
     tenant_id: Option<Uuid>,
+    subdomain: Option<String>,
 }
 
 impl Alert {
     fn title(&self) -> String {
+        let instance = self.subdomain.as_deref().unwrap_or("An instance");
         match (self.kind.as_str(), &self.part) {
             ("part_unhealthy", Some(part)) => format!("Out of order: {}", part.replace('_', " ")),
             ("part_unhealthy", None) => "A part is out of order".to_owned(),
-            ("tenant_failed", _) => "An instance is in error".to_owned(),
-            ("tenant_barred", _) => "An instance is kept out of its database".to_owned(),
-            ("operation_stuck", _) => "Work on an instance is stuck".to_owned(),
+            ("tenant_failed", _) => format!("{instance} is in error"),
+            ("tenant_barred", _) => format!("{instance} is kept out of its database"),
+            ("operation_stuck", _) => format!("{instance}: work is stuck, and tried again"),
             (other, _) => other.replace('_', " "),
         }
     }
@@ -97,7 +99,7 @@ impl Capacity {
         };
         [
             meter(
-                "Memory kept for instances",
+                "Memory kept",
                 "What each running instance has for sure.",
                 &self.reserved_memory_mb,
                 memory,
