@@ -7,12 +7,12 @@ mod support;
 
 mod admin;
 mod forms;
+mod instances;
 mod legal;
 mod public;
 mod recovery;
 mod settings;
 mod sign_in;
-mod instances;
 
 use fresco_core::fault::FaultPlan;
 use poem::Response;
