@@ -39,13 +39,16 @@ impl Proxy {
         std::fs::create_dir_all(&folder).unwrap();
         let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/docker-proxy.cfg");
         let text = std::fs::read_to_string(text).unwrap();
-        for words in ["/run/fresco-docker/", " mode 660 group fresco"] {
-            assert!(text.contains(words), "{words}");
+        // Apart by folder and by group: whoever may open Traefik's may not open the platform's.
+        let binds = [
+            "/run/fresco-docker/platform.sock mode 660 group fresco\n",
+            "/run/fresco-docker-traefik/traefik.sock mode 660 group fresco-traefik\n",
+        ];
+        let mut text = text;
+        for (bind, socket) in binds.iter().zip(["platform", "traefik"]) {
+            assert!(text.contains(&format!("unix@{bind}")), "{bind}");
+            text = text.replace(bind, &format!("{}/{socket}.sock mode 600\n", folder.display()));
         }
-        let sockets = format!("{}/", folder.display());
-        let text = text
-            .replace("unix@/run/fresco-docker/", &format!("unix@{sockets}"))
-            .replace(" mode 660 group fresco", " mode 600");
         let file = folder.join("haproxy.cfg");
         std::fs::write(&file, text).unwrap();
         let process = Command::new("/usr/sbin/haproxy").args(["-db", "-f"]).arg(&file).spawn();

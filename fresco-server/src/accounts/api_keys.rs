@@ -78,8 +78,8 @@ pub enum KeyCreation {
     },
     /// The account has as many as it may.
     TooMany,
-    /// There is no such account that is open.
-    NoAccount,
+    /// The session has ended meanwhile, or the account was shut.
+    SignedOut,
 }
 
 /// The columns that [`ApiKey::read`] reads.
@@ -124,11 +124,17 @@ impl Accounts {
     /// Keys that one account may have, those that have ended and were not revoked included.
     pub const API_KEYS: i64 = 50;
 
-    /// Makes a key: `fpk_`, 64 hexadecimal digits of random, `_`, and the first 8 of their SHA-256.
+    /// Makes a key for who is signed in by this session, while it is open: `fpk_`, 64 hexadecimal digits
+    /// of random, `_`, and the first 8 of their SHA-256.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn create_api_key(&self, user: Uuid, new: &NewApiKey) -> Result<KeyCreation> {
+    pub async fn create_api_key(
+        &self,
+        user: Uuid,
+        session: Uuid,
+        new: &NewApiKey,
+    ) -> Result<KeyCreation> {
         let (random, hash) = self.keys().api_keys.issue()?;
         let random = random.expose_secret();
         let key = SecretString::from(format!("{PREFIX}{random}_{}", checksum(random)));
@@ -142,7 +148,12 @@ impl Accounts {
             let sql = "SELECT FROM fresco_server.users
                        WHERE id = $1 AND suspended_at IS NULL FOR NO KEY UPDATE";
             if transaction.query_opt(sql, &[&user]).await.mapped()?.is_none() {
-                return Ok(KeyCreation::NoAccount);
+                return Ok(KeyCreation::SignedOut);
+            }
+            // What ends all sessions and keys holds the account, too, so it has not missed this one.
+            let sql = "SELECT FROM fresco_server.sessions WHERE id = $1 AND user_id = $2";
+            if transaction.query_opt(sql, &[&session, &user]).await.mapped()?.is_none() {
+                return Ok(KeyCreation::SignedOut);
             }
             let sql = "SELECT count(*) FROM fresco_server.api_keys WHERE user_id = $1";
             let count: i64 = transaction.query_one(sql, &[&user]).await.mapped()?.get(0);

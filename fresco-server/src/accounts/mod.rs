@@ -27,7 +27,7 @@ mod users;
 mod wizard;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fresco_core::{Health, Result};
@@ -164,6 +164,8 @@ struct Shared {
     database: Database,
     keys: Keys,
     audit: AuditKeys,
+    /// The last place in the audit log that this program saw sealed, and its seal.
+    audit_seen: Mutex<(i64, Vec<u8>)>,
     passwords: Passwords,
     session_life: Duration,
     session_idle: Duration,
@@ -199,6 +201,7 @@ impl Accounts {
             database,
             keys,
             audit,
+            audit_seen: Mutex::default(),
             passwords,
             session_life: config.session_life,
             session_idle: config.session_idle,
@@ -250,6 +253,10 @@ impl Accounts {
 
     fn audit_keys(&self) -> &AuditKeys {
         &self.shared.audit
+    }
+
+    fn audit_seen(&self) -> &Mutex<(i64, Vec<u8>)> {
+        &self.shared.audit_seen
     }
 
     fn passwords(&self) -> &Passwords {

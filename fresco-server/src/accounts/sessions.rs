@@ -75,11 +75,13 @@ pub struct OpenSession {
 }
 
 impl Accounts {
-    /// Signs somebody in.
+    /// Signs somebody in who has just shown who they are; `None` when the account has got another
+    /// password or was shut since it was read. What ends all sessions would else miss one that is
+    /// opened meanwhile.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn open_session(&self, user: Uuid, login: &NewLogin) -> Result<NewSession> {
+    pub async fn open_session(&self, user: &User, login: &NewLogin) -> Result<Option<NewSession>> {
         let life = if login.remember { self.session_life() } else { Self::SHORT_SESSION };
         let life = life.min(self.session_life()).as_secs_f64();
         let address = login.address.map(|address| address.to_string());
@@ -90,6 +92,13 @@ impl Accounts {
             let (token, hash) = self.keys().sessions.issue()?;
             let mut client = self.database().client().await?;
             let transaction = client.transaction().await.mapped()?;
+            // Whoever changes the account waits for this, or this for them, and then finds it changed.
+            let sql = "SELECT FROM fresco_server.users u WHERE id = $1 AND suspended_at IS NULL
+                         AND sha256(convert_to(u.password_hash, 'UTF8')) = $2 FOR SHARE";
+            let same = transaction.query_opt(sql, &[&user.id, &user.password_mark.0]).await;
+            if same.mapped()?.is_none() {
+                return Ok(None);
+            }
             transaction
                 .execute(
                     "DELETE FROM fresco_server.sessions WHERE token_hash IN (
@@ -104,7 +113,7 @@ impl Accounts {
                     "DELETE FROM fresco_server.sessions WHERE token_hash IN (
                         SELECT token_hash FROM fresco_server.sessions WHERE user_id = $1
                         ORDER BY created_at DESC OFFSET $2 FOR UPDATE SKIP LOCKED)",
-                    &[&user, &(MOST - 1)],
+                    &[&user.id, &(MOST - 1)],
                 )
                 .await
                 .mapped()?;
@@ -113,14 +122,14 @@ impl Accounts {
                        VALUES ($1, $2, now() + make_interval(secs => $3), $4, $5, $6)
                        RETURNING expires_at";
             let row = transaction
-                .query_one(sql, &[&hash, &user, &life, &login.remember, &address, &agent])
+                .query_one(sql, &[&hash, &user.id, &life, &login.remember, &address, &agent])
                 .await
                 .mapped()?;
             if let Some(address) = login.address {
-                networks::note(&transaction, user, address).await?;
+                networks::note(&transaction, user.id, address).await?;
             }
             transaction.commit().await.mapped()?;
-            Ok(NewSession { token, expires_at: row.get(0), remember: login.remember })
+            Ok(Some(NewSession { token, expires_at: row.get(0), remember: login.remember }))
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! Accounts themselves.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use fresco_core::{Actor, OwnerId, Result};
 use secrecy::SecretString;
@@ -30,6 +32,18 @@ pub struct User {
     pub role: Role,
     /// When an admin shut the account.
     pub suspended_at: Option<DateTime<Utc>>,
+    /// Of the password that held when this was read.
+    pub(super) password_mark: PasswordMark,
+}
+
+/// What tells one password of an account from the next, and nothing of either: a hash of the hash.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct PasswordMark(pub(super) Vec<u8>);
+
+impl fmt::Debug for PasswordMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordMark")
+    }
 }
 
 /// What somebody may do.
@@ -54,7 +68,8 @@ impl Role {
 
 /// The columns that [`User::read`] reads.
 pub(super) const COLUMNS: &str = "u.id, u.email, u.name, u.created_at, u.email_verified_at,
-    u.pending_email, u.role, u.suspended_at";
+    u.pending_email, u.role, u.suspended_at,
+    sha256(convert_to(u.password_hash, 'UTF8')) AS password_mark";
 
 impl User {
     /// This person as the owner of tenants.
@@ -80,6 +95,7 @@ impl User {
             // A constraint lets in no other.
             role: if row.get::<_, &str>("role") == "admin" { Role::Admin } else { Role::User },
             suspended_at: row.get("suspended_at"),
+            password_mark: PasswordMark(row.get("password_mark")),
         }
     }
 }

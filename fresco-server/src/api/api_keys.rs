@@ -172,7 +172,7 @@ impl ApiKeysApi {
         if new.scopes.contains(&Scope::Admin) && !accounts.is_admin(&caller.user) {
             return Err(Problem::not_admin().of_field("scopes"));
         }
-        match accounts.create_api_key(caller.user.id, &new).await? {
+        match accounts.create_api_key(caller.user.id, caller.means, &new).await? {
             KeyCreation::Made { key, details } => {
                 trail.key(details.id);
                 let key = key.expose_secret().to_owned();
@@ -185,7 +185,7 @@ impl ApiKeysApi {
                 );
                 Err(Problem::new(StatusCode::CONFLICT, "too_many_keys", words))
             }
-            KeyCreation::NoAccount => Err(Problem::not_signed_in()),
+            KeyCreation::SignedOut => Err(Problem::not_signed_in()),
         }
     }
 

@@ -146,6 +146,12 @@ pub(super) fn accepted(terms: Option<bool>, privacy: Option<bool>) -> Result<(),
     Ok(())
 }
 
+/// 401: no account has this address and this password, or not any more.
+fn wrong_credentials() -> Problem {
+    let words = "The e-mail address or the password is wrong.";
+    Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", words)
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct AuthApi {
     platform: Platform,
@@ -167,7 +173,8 @@ impl AuthApi {
         if user.suspended_at.is_some() {
             return Err(Problem::suspended());
         }
-        let new = self.platform.accounts.open_session(user.id, login).await?;
+        let new = self.platform.accounts.open_session(&user, login).await?;
+        let new = new.ok_or_else(wrong_credentials)?;
         let cookie = cookie::set(&self.platform.config, &new);
         let session = Session { user: Some(user.into()), expires_at: Some(new.expires_at) };
         Ok(WithCookie::Done(Json(session), cookie))
@@ -225,10 +232,7 @@ impl AuthApi {
         trail.account_of(&email);
         attempts::count(&self.platform, &email, client.address).await?;
         let found = self.platform.accounts.authenticate(&email, &password).await?;
-        let user = found.ok_or_else(|| {
-            let words = "The e-mail address or the password is wrong.";
-            Problem::new(StatusCode::UNAUTHORIZED, "wrong_credentials", words)
-        })?;
+        let user = found.ok_or_else(wrong_credentials)?;
         self.open(user, &client.login(body.remember), &trail).await
     }
 

@@ -10,6 +10,11 @@ use crate::api::text::Text;
 use crate::http::problem::Problem;
 use crate::policy::TenantPolicy;
 
+/// Variables of one tenant: each is encrypted by itself, and read with each step of each operation.
+const MOST_VARIABLES: usize = 200;
+/// Bytes that their names and values may take together.
+const MOST_BYTES: usize = 256 * 1024;
+
 /// Limits of a tenant, each at will: what is absent stays, or is the platform's usual.
 #[derive(Clone, Debug, Default, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields, skip_serializing_if_is_none)]
@@ -77,6 +82,12 @@ pub(crate) fn environment(
     app: &AppProfile,
     variables: &BTreeMap<String, Text>,
 ) -> Result<BTreeMap<EnvName, EnvValue>, Problem> {
+    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if variables.len() > MOST_VARIABLES || bytes > MOST_BYTES {
+        let kib = MOST_BYTES / 1024;
+        let words = format!("there may be {MOST_VARIABLES} variables at most, of {kib} KiB in all");
+        return Err(wrong("environment", words));
+    }
     let mut parsed = BTreeMap::new();
     for (name, value) in variables {
         let field = || format!("environment.{}", name.chars().take(128).collect::<String>());

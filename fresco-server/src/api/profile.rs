@@ -8,10 +8,12 @@ use secrecy::SecretString;
 
 use crate::accounts::{NewProfile, Password, PasswordChange, ProfileChange};
 use crate::api::Tag;
+use crate::api::attempts;
 use crate::api::auth::{self, Account, Nothing};
 use crate::api::body::Body;
 use crate::api::text::Text;
 use crate::http::caller::Caller;
+use crate::http::client::Client;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -46,6 +48,11 @@ impl ProfileApi {
     pub(crate) const fn new(platform: Platform) -> Self {
         Self { platform }
     }
+
+    /// Whoever found a session guesses the password here no faster than elsewhere.
+    async fn count_attempt(&self, caller: &Caller, client: &Client) -> Result<(), Problem> {
+        attempts::count(&self.platform, &caller.user.email.parse()?, client.address).await
+    }
 }
 
 /// 403: the password is not the account's.
@@ -65,6 +72,7 @@ impl ProfileApi {
     #[oai(path = "/api/auth.updateProfile", method = "post", operation_id = "auth_update_profile")]
     async fn update_profile(
         &self,
+        client: Client,
         caller: Caller,
         body: Body<ProfileUpdate>,
     ) -> Result<Json<Account>, Problem> {
@@ -80,6 +88,9 @@ impl ProfileApi {
             (Some(_), Some(_)) if !accounts.has_mail() => return Err(Problem::no_mail()),
             (Some(email), Some(password)) => Some((email.parse()?, SecretString::from(password.0))),
         };
+        if email.is_some() {
+            self.count_attempt(&caller, &client).await?;
+        }
         match accounts.update_profile(&caller.user, &NewProfile { name, email }).await? {
             ProfileChange::Done(user) => Ok(Json(user.into())),
             ProfileChange::WrongPassword => Err(wrong_password("password")),
@@ -97,12 +108,14 @@ impl ProfileApi {
     )]
     async fn change_password(
         &self,
+        client: Client,
         caller: Caller,
         body: Body<PasswordUpdate>,
     ) -> Result<Json<Nothing>, Problem> {
         let Body(PasswordUpdate { current, new }) = body;
         let wrong = |error| Problem::from(error).renamed("password", "new");
         let new = Password::new(new.0.into()).map_err(wrong)?;
+        self.count_attempt(&caller, &client).await?;
         let (accounts, current) = (&self.platform.accounts, SecretString::from(current.0));
         let changed =
             accounts.change_password(&caller.user, &current, &new, Some(caller.means)).await;

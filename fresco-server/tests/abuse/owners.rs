@@ -140,4 +140,13 @@ async fn passwords_are_tried_so_often_and_a_stranger_locks_nobody_out() {
     let session = site.begin("ada@example.org").await;
     let told = site.step(&session, 1, json!({ "password": PASSWORD })).await;
     told.refuses(429, "rate_limited");
+    // And so do calls of who is signed in, who may have found a browser that is.
+    let away = ("x-forwarded-for", "198.51.100.1");
+    let change = json!({ "current": PASSWORD, "new": "one more password" });
+    let cookie = try_from("ada@example.org", PASSWORD, "2001:db8::8").await.ok().cookie();
+    let told = site.post_from(&cookie, away, "/api/auth.changePassword", change).await;
+    told.refuses(429, "rate_limited");
+    let change = json!({ "email": "b@example.org", "password": PASSWORD });
+    let told = site.post_from(&cookie, away, "/api/auth.updateProfile", change).await;
+    told.refuses(429, "rate_limited");
 }

@@ -98,7 +98,10 @@ impl World {
     }
 
     async fn session(&self, user: &User) -> SecretString {
-        self.accounts.open_session(user.id, &NewLogin::default()).await.unwrap().token
+        // Its password may be another by now.
+        let now = self.accounts.users_by_id(&[user.id]).await.unwrap().remove(0);
+        let opened = self.accounts.open_session(&now, &NewLogin::default()).await;
+        opened.unwrap().unwrap().token
     }
 
     async fn session_id(&self, token: &SecretString) -> Uuid {
@@ -107,7 +110,8 @@ impl World {
 
     async fn key(&self, user: &User, scopes: BTreeSet<Scope>) -> (String, Uuid) {
         let new = NewApiKey { name: "k".into(), scopes, life: Duration::from_secs(60) };
-        match self.accounts.create_api_key(user.id, &new).await.unwrap() {
+        let session = self.session_id(&self.session(user).await).await;
+        match self.accounts.create_api_key(user.id, session, &new).await.unwrap() {
             KeyCreation::Made { key, details } => (key.expose_secret().to_owned(), details.id),
             other => panic!("{other:?}"),
         }

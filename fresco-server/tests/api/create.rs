@@ -1,5 +1,7 @@
 //! What may be chosen for a tenant, and what a repeated request does.
 
+use std::collections::BTreeMap;
+
 use poem::http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
@@ -8,6 +10,10 @@ use crate::world::{Answer, Person, World};
 async fn keyed(person: &Person<'_>, key: &str, body: Value) -> Answer {
     let request = person.post("tenants.create").header("idempotency-key", key);
     Answer::of(request.body_json(&body).send().await).await
+}
+
+fn variables(count: usize, value: &str) -> BTreeMap<String, String> {
+    (0..count).map(|number| (format!("A{number}"), value.to_owned())).collect()
 }
 
 #[tokio::test]
@@ -78,6 +84,8 @@ fn bad_choices() -> Vec<(Value, &'static str)> {
         (json!({ "environment": { "A=B": "x" } }), "environment.A=B"),
         (json!({ "environment": { "A": "secret\u{0}value" } }), "environment.A"),
         (json!({ "environment": { "A": "x".repeat(32 * 1024 + 1) } }), "environment.A"),
+        (json!({ "environment": variables(201, "") }), "environment"),
+        (json!({ "environment": variables(9, &"x".repeat(30 * 1024)) }), "environment"),
     ];
     for (limit, values) in [
         ("memoryMb", vec![json!(0), json!(255), json!(1025), json!(4_294_967_295_u32)]),

@@ -4,7 +4,7 @@ use fresco_core::ErrorKind;
 use fresco_server::accounts::{Accounts, AuditFault, AuditHead, AuditReport};
 
 use crate::support::postgres::{Database, connect};
-use crate::{note, seal};
+use crate::{note, rows, seal};
 
 /// A log of ten sealed rows.
 async fn log() -> (Database, Accounts) {
@@ -194,9 +194,31 @@ async fn an_older_log_shows_to_who_noted_its_end() {
     assert_eq!(verify(&accounts).await.fault, None, "an older log is a log");
     let report = accounts.verify_audit(Some(&noted)).await.unwrap();
     assert_eq!(report.fault, Some(AuditFault::OtherThanNoted { seq: 15 }));
-    // Also when it has grown since.
+    // Also when a program that did not see the later one has made it grow since.
     note(&accounts, 20).await;
-    seal(&accounts).await;
+    seal(&database.accounts().await).await;
     let report = accounts.verify_audit(Some(&noted)).await.unwrap();
     assert_eq!(report.fault, Some(AuditFault::OtherThanNoted { seq: 15 }));
+}
+
+/// Without a key one can still begin anew, as the migration does, and have the sealer seal other rows.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_sealer_goes_on_with_no_log_that_is_shorter_than_it_was() {
+    let (database, accounts) = log().await;
+    change(&database, KEEP).await;
+    let anew = "DELETE FROM fresco_server.audit; UPDATE fresco_server.audit_head SET pruned = 0,
+        pruned_mac = '', sealed = 0, last_mac = '', sealed_by = NULL, mac = NULL;
+        INSERT INTO fresco_server.audit (event, outcome, actor, means)
+            VALUES ('tenants_stop', 'ok', 'user', 'session')";
+    change(&database, anew).await;
+    let error = accounts.seal_audit(None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.chain().contains("put back") && error.chain().contains("seen: 10:"), "{error:?}");
+    assert_eq!(rows(&accounts).await[0].seq, None);
+    // As it was, it goes on.
+    change(&database, BACK).await;
+    note(&accounts, 1).await;
+    assert_eq!(seal(&accounts).await, 1);
+    assert_eq!(verify(&accounts).await.fault, None);
 }

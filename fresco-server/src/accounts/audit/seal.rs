@@ -4,6 +4,7 @@
 //! in a slower transaction gets a later place. Whoever seals holds the head meanwhile, so there is one
 //! at a time, and what it does is one write: a sealer that dies leaves nothing half done.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
@@ -60,6 +61,7 @@ impl Accounts {
                     return Err(Error::new(ErrorKind::Conflict, words).with("key", key));
                 }
             }
+            self.check_grown(&head)?;
             let now = self.link(&transaction, &mut head).await?;
             let pruned = match keep {
                 Some(keep) => prune(&transaction, &mut head, keep).await?,
@@ -73,10 +75,31 @@ impl Accounts {
                 }
                 transaction.commit().await.mapped()?;
             }
+            self.note_grown(&head);
             let head = format!("{}:{}", head.sealed, hex(&head.last_mac));
             Ok(Sealed { now, pruned, head: Some(head) })
         })
         .await
+    }
+
+    /// Refuses a head that is right, and of before one that this program saw: a log that was emptied, and
+    /// its head put back, has a right one as well.
+    fn check_grown(&self, head: &Head) -> Result<()> {
+        let (sealed, mac) = &*self.audit_seen().lock().unwrap_or_else(PoisonError::into_inner);
+        if head.sealed > *sealed || (head.sealed == *sealed && head.last_mac == *mac) {
+            return Ok(());
+        }
+        let words = "the audit log was tampered with: it was put back to what it was before. Nothing more is sealed by this program; see docs/audit.md";
+        let seen = format!("{sealed}:{}", hex(mac));
+        Err(Error::new(ErrorKind::Conflict, words).with("seen", seen))
+    }
+
+    fn note_grown(&self, head: &Head) {
+        let mut seen = self.audit_seen().lock().unwrap_or_else(PoisonError::into_inner);
+        // Another of this program's calls may have come further meanwhile.
+        if head.sealed > seen.0 {
+            *seen = (head.sealed, head.last_mac.clone());
+        }
     }
 
     /// Seals the next rows.

@@ -194,8 +194,11 @@ impl Accounts {
             let letter = Letter::VerifyAddress { user: user.id };
             self.post(transaction, &session.email.parse()?, &letter).await?;
         }
-        let known = verified == Some((user.id, account.get("password_hash")));
-        Ok(match user.id == minted || known {
+        // Whoever has the token alone is let in no more once the account has another password.
+        let now: &str = account.get("password_hash");
+        let own = user.id == minted && password == Some(now);
+        let known = verified == Some((user.id, now));
+        Ok(match own || known {
             true => Owner::Known { user, made: made > 0 },
             false => Owner::SignInRequired,
         })

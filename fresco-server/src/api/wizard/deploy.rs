@@ -56,15 +56,18 @@ pub(super) async fn deploy(
             let words = "Type the code of the letter to your address first (wizard.verifyEmail). If the letter says that the address has an account, sign in instead, or do step 1 again with its password.";
             return Err(Problem::new(StatusCode::CONFLICT, "email_unverified", words));
         }
-        WizardClaim::SignInRequired => {
-            let words = "This address has an account with another password. Do step 1 again with its password, or take another address.";
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "sign_in_required", words));
-        }
+        WizardClaim::SignInRequired => return Err(sign_in_required()),
         WizardClaim::Suspended => return Err(Problem::suspended()),
     };
     trail.turned_out(&user, accounts.is_admin(&user));
     trail.operation(accepted.operation.id.as_uuid());
-    let login = accounts.open_session(user.id, &login).await?;
+    let login = accounts.open_session(&user, &login).await?.ok_or_else(sign_in_required)?;
     let deployed = Deployed::of(orchestrator, &accepted);
     Ok(Deploying::Accepted(Json(deployed), cookie::set(config, &login)))
+}
+
+/// 401: the password of step 1 is not that of the address's account, or not any more.
+fn sign_in_required() -> Problem {
+    let words = "This address has an account with another password. Do step 1 again with its password, or take another address.";
+    Problem::new(StatusCode::UNAUTHORIZED, "sign_in_required", words)
 }
