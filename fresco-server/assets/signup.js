@@ -299,6 +299,7 @@ async function readDocuments() {
       const text = page.getElementById("main");
       for (const part of text.querySelectorAll("h1, script, form, nav, .notice")) part.remove();
       for (const part of text.querySelectorAll("[id]")) part.removeAttribute("id");
+      for (const a of text.querySelectorAll("a[href]")) a.target = "_blank";
       // Headings stand below that of the box.
       for (const heading of text.querySelectorAll("h2, h3, h4")) {
         const lower = document.createElement(`h${Number(heading.tagName[1]) + 1}`);
