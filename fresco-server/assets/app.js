@@ -41,6 +41,8 @@ export function prepare(part) {
   }
   for (const button of part.querySelectorAll("[data-copy]:not([data-ready])")) {
     button.dataset.ready = "";
+    // Browsers let pages copy only where nobody can listen: by https, and on one's own machine.
+    if (!navigator.clipboard) continue;
     button.hidden = false;
     const before = button.textContent;
     button.addEventListener("click", async () => {

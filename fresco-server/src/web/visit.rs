@@ -16,6 +16,9 @@ use crate::web::client::{Answered, OnBehalf, Refusal};
 use crate::web::error::Asker;
 use crate::web::layout::{Account, Notice, Page, SignedIn, Site};
 
+/// A name that stands for the one that somebody is about to choose.
+const SAMPLE: &str = "your-study";
+
 /// A page's answer.
 pub(super) type Outcome = Result<Response, Stop>;
 
@@ -113,6 +116,13 @@ impl Visit {
         let (host, port) = (config.base_domain.join(subdomain), config.tenants.app.port);
         let route = Route::new(TenantId::new(), Generation::new(0), host, port);
         orchestrator.backends().router.plan(&route).url
+    }
+
+    /// What the address of an instance has before and after its name.
+    pub(super) fn address_around(&self) -> (String, String) {
+        let address = SAMPLE.parse().map(|sample| self.address_of(&sample)).unwrap_or_default();
+        let (before, after) = address.split_once(SAMPLE).unwrap_or_default();
+        (before.to_owned(), after.to_owned())
     }
 
     /// The part of the path that stands for anything, in braces in its route.

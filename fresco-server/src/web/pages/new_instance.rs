@@ -28,7 +28,8 @@ struct Availability {
 #[template(path = "new_instance.html")]
 struct NewInstance {
     page: Page,
-    domain: String,
+    /// What stands behind the name in its address.
+    after: String,
     subdomain: String,
     /// What is wrong with the subdomain.
     wrong: Option<String>,
@@ -37,9 +38,8 @@ struct NewInstance {
 
 impl NewInstance {
     fn of(visit: &Visit, page: Page, subdomain: &str) -> Self {
-        let domain = visit.config().base_domain.to_string();
-        let subdomain = subdomain.trim().to_owned();
-        Self { page, domain, subdomain, wrong: None, suggestions: Vec::new() }
+        let ((_, after), subdomain) = (visit.address_around(), subdomain.trim().to_owned());
+        Self { page, after, subdomain, wrong: None, suggestions: Vec::new() }
     }
 }
 

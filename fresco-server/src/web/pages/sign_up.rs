@@ -2,7 +2,6 @@
 
 use askama::Template;
 use chrono::Utc;
-use fresco_core::Subdomain;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,9 +11,6 @@ use crate::web::client::Refusal;
 use crate::web::layout::{Notice, Page};
 use crate::web::shapes::{Claim, Operation, Tenant};
 use crate::web::visit::{Outcome, Visit, go, show, show_refused};
-
-/// A name that stands for the one that somebody is about to choose.
-const SAMPLE: &str = "your-study";
 
 /// The steps of the wizard: the word in the address, and what people read.
 const STEPS: [(&str, &str); 6] = [
@@ -144,14 +140,12 @@ async fn wizard(visit: Visit) -> Outcome {
     if config.signup == SignupPolicy::Closed {
         return show(&Closed { page: visit.page("Signing up is closed") });
     }
-    let address =
-        SAMPLE.parse::<Subdomain>().map(|sample| visit.address_of(&sample)).unwrap_or_default();
-    let (before, after) = address.split_once(SAMPLE).unwrap_or_default();
+    let (before, after) = visit.address_around();
     show(&SignUp {
         page: visit.page("Sign up"),
         way: way("account"),
-        before: before.to_owned(),
-        after: after.to_owned(),
+        before,
+        after,
         invited: config.signup == SignupPolicy::Invite,
         sandbox: config.sandbox_url.as_ref().map(ToString::to_string),
     })
