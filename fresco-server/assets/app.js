@@ -74,6 +74,13 @@ export function prepare(part) {
 }
 prepare(document);
 
+// What an action led to was told; a page that is loaded again doesn't tell it again.
+const shown = new URL(location.href);
+if (shown.searchParams.has("done")) {
+  shown.searchParams.delete("done");
+  history.replaceState(history.state, "", shown);
+}
+
 // A form is sent once.
 document.addEventListener("submit", (event) => {
   const button = event.target.method === "post" && event.submitter;
