@@ -3,7 +3,8 @@
 /** What the API refuses a call with: `status`, `code`, `field` and, as the message, words for people. */
 export class Refusal extends Error {
   constructor(problem) {
-    super(problem.detail);
+    // Programs speak of tenants, people of instances.
+    super(problem.detail.replace(/\ba tenant/g, "an instance").replace(/\btenant(s|'s)?\b/g, "instance$1"));
     Object.assign(this, { status: problem.status, code: problem.code, field: problem.field });
   }
 }
@@ -11,19 +12,28 @@ export class Refusal extends Error {
 /** The platform could not be reached. */
 export class Offline extends Error {}
 
+/** Milliseconds that an answer may take: the platform itself gives up before. */
+export const PATIENCE = 70_000;
+
 /** Makes a call such as `tenants.list`. Throws a Refusal, or Offline; an AbortSignal's own error otherwise. */
 export async function call(name, body = {}, { signal } = {}) {
-  let answer;
+  const late = AbortSignal.timeout(PATIENCE);
+  let answer, told;
   try {
     answer = await fetch(`/api/${name}`, {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal,
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+      signal: signal ? AbortSignal.any?.([signal, late]) ?? signal : late,
+    });
+    told = await answer.json().catch((error) => {
+      // An answer that was cut off is none; of a refusal the status is enough.
+      if (answer.ok || signal?.aborted) throw error;
+      return null;
     });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (signal?.aborted) throw error;
     tell("offline");
     throw new Offline("The platform can't be reached. Look at your connection; this page goes on by itself.");
   }
-  const told = await answer.json().catch(() => null);
   if (answer.ok) {
     tell("online");
     return told;

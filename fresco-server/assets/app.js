@@ -81,6 +81,11 @@ if (shown.searchParams.has("done")) {
   history.replaceState(history.state, "", shown);
 }
 
+// A password that is looked at is sent, and kept by the browser, as one nevertheless.
+document.addEventListener("submit", (event) => {
+  for (const input of event.target.querySelectorAll("[data-reveal] input[type=text]")) input.nextElementSibling?.click();
+}, true);
+
 // A form is sent once.
 document.addEventListener("submit", (event) => {
   const button = event.target.method === "post" && event.submitter;

@@ -27,7 +27,12 @@ poll(async () => {
   const there = [told.total, ...told.tenants.map((tenant) => [tenant.id, tenant.status, tenant.desiredState])].join();
   // In between somebody may have asked for another list.
   const same = list().dataset.page === page && list().dataset.status === status && list().dataset.search === search;
-  if (same && (there !== shown() || (before && before !== now))) await draw();
+  if (same && (there !== shown() || (before && before !== now))) {
+    const at = location.href;
+    await draw();
+    // Somebody asked for another list while this one came.
+    if (at !== location.href) await draw();
+  }
   before = now;
 }, 3000);
 
@@ -36,7 +41,7 @@ if (filters) {
   let timer, round = 0;
   const narrow = async () => {
     const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value.trim()));
-    const url = query.size ? `/dashboard?${query}` : "/dashboard";
+    const url = String(query) ? `/dashboard?${query}` : "/dashboard";
     history.replaceState(null, "", url);
     before = undefined;
     const mine = ++round;

@@ -1,6 +1,11 @@
 // The token of a letter's link stands behind its `#`: it goes into the form, and out of the address at once.
 import "./app.js";
 
+// Another letter's link, in the same tab.
+addEventListener("hashchange", () => {
+  if (location.hash) location.replace(`${location.pathname}?again${location.hash}`);
+});
+
 const form = document.getElementById("letter");
 if (form) {
   const input = document.getElementById("token");

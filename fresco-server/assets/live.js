@@ -1,11 +1,18 @@
 // Renews parts of a page with what the server would render now: there is one way to draw each thing.
+import { PATIENCE } from "./api.js";
 import { prepare } from "./app.js";
 
 /** Replaces the elements of these ids by those of the same page, asked for again. Keeps the focus, and what was opened. */
 export async function renew(ids, url = location.href) {
-  const answer = await fetch(url, { headers: { accept: "text/html" } });
+  const answer = await fetch(url, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
   if (answer.redirected && new URL(answer.url).pathname === "/login") {
     document.dispatchEvent(new CustomEvent("connection", { detail: "expired" }));
+    return false;
+  }
+  // The page is another one by now, as when somebody else ended what it told of.
+  const to = new URL(answer.url);
+  if (answer.redirected && to.pathname !== new URL(url, location.href).pathname) {
+    location.replace(to);
     return false;
   }
   if (!answer.ok) return false;

@@ -393,6 +393,7 @@ for (const button of document.querySelectorAll("[data-back]")) {
   button.addEventListener("click", () => { tell("error"); show(button.dataset.back); });
 }
 addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#invite=")) return location.reload();
   const step = location.hash.slice(1);
   if (STEPS.includes(step) && step !== current && current !== "deployment") {
     tell("error");

@@ -99,7 +99,6 @@ pub(crate) async fn two_tabs_and_every_button(stack: &Stack) {
     browser.wait_for_text_in("#availability", "is free").await;
     let second = browser.value("#subdomain").await;
     browser.click("#new-instance .button:not(.quiet)").await;
-    browser.wait_for_text_in("#instance .title", "Being set up").await;
     browser.wait_for_text_in("#instance .title", "Running").await;
     let page = browser.url().await;
     browser.switch(&list).await;

@@ -201,11 +201,12 @@ impl WizardApi {
             }
             WizardCode::Unknown => Err(unknown()),
             WizardCode::Wrong => {
-                let words = "This is not the code of the last letter. Look again, or ask for another with wizard.resendCode.";
+                let words =
+                    "This is not the code of the last letter. Look again, or ask for another.";
                 Err(refused("wrong_code", words).of_field("code"))
             }
             WizardCode::Spent => {
-                let words = "Too many codes were wrong. Begin a new session of the wizard.";
+                let words = "Too many codes were wrong. Start over.";
                 Err(refused("code_spent", words))
             }
         }

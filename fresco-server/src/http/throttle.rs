@@ -45,10 +45,10 @@ impl Class {
     const ALL: [Self; 6] =
         [Self::SignIn, Self::SignUp, Self::Mail, Self::Changes, Self::Reads, Self::Streams];
 
-    /// The kind of a request. `None` for one that anybody may send at any time: `/health`, which
-    /// answers from memory, and by which a proxy judges the server.
+    /// The kind of a request. `None` for one that anybody may send at any time, since it is answered
+    /// from memory: `/health`, by which a proxy judges the server, and the styles and scripts of pages.
     pub(crate) fn of(method: &Method, path: &str) -> Option<Self> {
-        if path == "/health" {
+        if path == "/health" || path.starts_with("/assets/") {
             return None;
         }
         if matches!(*method, Method::GET | Method::HEAD) {

@@ -1,14 +1,18 @@
 //! Styles, scripts and pictures, in the program itself.
 
+use std::sync::Arc;
+
 use poem::http::{Method, StatusCode, header};
-use poem::web::Path;
-use poem::{Response, get, handler};
+use poem::web::{Data, Path};
+use poem::{EndpointExt, Response, get, handler};
 use rust_embed::RustEmbed;
 use sha2::{Digest, Sha256};
 
 use crate::web::Pages;
+use crate::web::layout::Site;
 
-/// Their address names the version of all of them together, so one never changes.
+/// Their address names the version of all of them together, so one never changes. Of another version
+/// somebody else is asked better, so that answer is kept by nobody.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 #[derive(RustEmbed)]
@@ -39,16 +43,20 @@ fn kind(name: &str) -> &'static str {
 }
 
 #[handler]
-fn asset(Path((_, name)): Path<(String, String)>) -> Response {
+fn asset(Path((version, name)): Path<(String, String)>, site: Data<&Arc<Site>>) -> Response {
     match Files::get(&name) {
-        Some(file) => Response::builder()
-            .content_type(kind(&name))
-            .header(header::CACHE_CONTROL, FOR_EVER)
-            .body(file.data.into_owned()),
+        Some(file) => {
+            let answer = Response::builder().content_type(kind(&name));
+            let same = site.assets.strip_prefix("/assets/") == Some(version.as_str());
+            let answer = if same { answer.header(header::CACHE_CONTROL, FOR_EVER) } else { answer };
+            answer.body(file.data.into_owned())
+        }
         None => Response::builder().status(StatusCode::NOT_FOUND).finish(),
     }
 }
 
 pub(super) fn add(pages: Pages) -> Pages {
-    pages.at("/assets/{version}/{name}", vec![Method::GET], |_| get(asset))
+    pages.at("/assets/{version}/{name}", vec![Method::GET], |web| {
+        get(asset.data(Arc::clone(&web.site)))
+    })
 }

@@ -1,8 +1,10 @@
 //! What the API answers, as far as pages show it.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
+
+use crate::web::words;
 
 /// A tenant, which pages call an instance.
 #[derive(Clone, Debug, Deserialize)]
@@ -33,6 +35,7 @@ pub(super) struct Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Failure {
+    #[serde(deserialize_with = "plain")]
     pub(super) message: String,
     pub(super) log_tail: Vec<String>,
 }
@@ -68,6 +71,11 @@ pub(super) struct Step {
 pub(super) struct Claim {
     pub(super) url: String,
     pub(super) until: Option<DateTime<Utc>>,
+}
+
+/// A text in the words of the pages.
+fn plain<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(words::plain(&String::deserialize(from)?))
 }
 
 impl Tenant {

@@ -48,7 +48,8 @@ impl From<askama::Error> for Stop {
 pub(super) struct Visit {
     web: Web,
     by: OnBehalf,
-    account: Option<Account>,
+    /// Who is signed in; or why nobody knows.
+    account: Result<Option<Account>, Refusal>,
     target: String,
     path: String,
     parts: HashMap<String, String>,
@@ -70,10 +71,9 @@ impl Visit {
         // Without a cookie there is nobody to ask after.
         let account = if by.has_cookie() {
             let session = web.client.call::<SignedIn>(&by, "auth.getSession", &json!({})).await;
-            // A page that needs nobody is shown in any case; one that does says what is wrong.
-            session.ok().and_then(|answer| answer.body.account())
+            session.map(|answer| answer.body.account())
         } else {
-            None
+            Ok(None)
         };
         let query = query.into_iter().collect();
         Ok(Self { web, by, account, target, path, parts, query, form })
@@ -82,7 +82,7 @@ impl Visit {
     pub(super) fn asker(&self) -> Asker {
         Asker {
             site: self.web.site.clone(),
-            account: self.account.clone(),
+            account: self.account().cloned(),
             // After a form there is no page at that address to come back to.
             target: if self.form.sent { None } else { Some(self.target.clone()) },
             path: self.path.clone(),
@@ -90,19 +90,25 @@ impl Visit {
         }
     }
 
-    /// Who is signed in.
-    pub(super) const fn account(&self) -> Option<&Account> {
-        self.account.as_ref()
+    /// Who is signed in. A page that needs nobody is shown in any case, also while nobody knows.
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.account.as_ref().ok()?.as_ref()
     }
 
     /// Who is signed in.
     ///
     /// # Errors
-    /// When nobody is; the visitor is asked to sign in and comes back.
+    /// When nobody is, the visitor is asked to sign in and comes back; when that can't be known now, the
+    /// page says why.
     pub(super) fn signed_in(&self) -> Result<&Account, Stop> {
-        self.account.as_ref().ok_or_else(|| {
-            Refusal::new(StatusCode::UNAUTHORIZED, "not_signed_in", "Sign in first.").into()
-        })
+        match &self.account {
+            Ok(Some(account)) => Ok(account),
+            Ok(None) => {
+                let words = "Sign in first.";
+                Err(Refusal::new(StatusCode::UNAUTHORIZED, "not_signed_in", words).into())
+            }
+            Err(refusal) => Err(refusal.clone().into()),
+        }
     }
 
     /// The platform's configuration.
@@ -179,7 +185,7 @@ impl Visit {
 
     /// The frame of a page with this title, which tells what an action before has led to.
     pub(super) fn page(&self, title: &str) -> Page {
-        Page::new(&self.web.site, self.account.as_ref(), &self.path, title)
+        Page::new(&self.web.site, self.account(), &self.path, title)
             .with_notice(Notice::done(self.query("done")))
     }
 

@@ -99,4 +99,8 @@ async fn without_its_database_the_platform_still_says_how_it_is() {
     page.has("Something does not work").has("You may not be able to sign in");
     ada.get("/").await.is(200);
     ada.get("/privacy").await.is(200);
+    // Nobody knows whether she is signed in; nobody says that she is not.
+    for path in ["/dashboard", "/settings", "/instances/new"] {
+        ada.get(path).await.is(503).has("does not answer at the moment").lacks("/login?");
+    }
 }

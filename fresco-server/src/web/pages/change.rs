@@ -59,6 +59,10 @@ impl Typed {
     fn changes(&self, tenant: &Tenant) -> Result<Map<String, Value>, &'static str> {
         let memory: u32 = self.memory.parse().map_err(|_| "limits.memoryMb")?;
         let cpus: f64 = self.cpus.replace(',', ".").parse().map_err(|_| "limits.cpus")?;
+        // "inf" and "nan" are numbers, too, and no limits.
+        if !cpus.is_finite() {
+            return Err("limits.cpus");
+        }
         let mut limits = Map::new();
         if memory != tenant.limits.memory_mb {
             limits.insert("memoryMb".into(), json!(memory));
