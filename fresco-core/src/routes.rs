@@ -9,7 +9,8 @@ use crate::ids::{Generation, TenantId};
 use crate::instance::Instance;
 use crate::router::Route;
 use crate::settings::Settings;
-use crate::tenant::{Tenant, TenantSpec};
+use crate::store::TenantQuery;
+use crate::tenant::{Tenant, TenantSpec, TenantStatus};
 use crate::worker::Shop;
 
 /// The route of a tenant to its container of this generation.
@@ -53,5 +54,17 @@ pub(crate) async fn publish_if_opened(shop: &Shop, tenant: &Tenant, own: &Instan
         return Ok(());
     }
     let publish = backends.router.publish(&route, endpoint);
-    call("router.publish", settings.call_deadline, publish).await
+    call("router.publish", settings.call_deadline, publish).await?;
+    // A destroy that took its route away in between is not to find it there again.
+    let query = TenantQuery::one(tenant.id);
+    let now = backends.store.tenants(&query);
+    let now = call("store.tenants", settings.call_deadline, now).await?;
+    let leaves = now.tenants.iter().all(|tenant| {
+        matches!(tenant.state.status, TenantStatus::Destroying | TenantStatus::Destroyed)
+    });
+    if leaves {
+        let withdraw = backends.router.withdraw(tenant.id);
+        call("router.withdraw", settings.call_deadline, withdraw).await?;
+    }
+    Ok(())
 }
