@@ -184,7 +184,8 @@ async fn shown(visit: &Visit, refusal: Option<Refusal>) -> Outcome {
     let standing = operations.into_iter().next().and_then(|now| {
         let state = match (now.action.as_str(), now.status.as_str()) {
             ("create", "failed") => "failed",
-            ("create", _) if now.is_open() => "working",
+            // The tenant was read before its operation: it may have become active in between.
+            ("create", _) if now.is_open() || tenant.is_busy() => "working",
             _ if tenant.status == "active" => "ready",
             _ => return None,
         };
