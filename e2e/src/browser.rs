@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub use self::checks::{Load, Violation};
 use self::view::View;
 pub use self::view::{DESKTOP, PHONE, Theme};
-use crate::stack::free_port;
+use crate::ports::free_port;
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,6 +8,8 @@
 )]
 
 pub mod browser;
+mod events;
+mod ports;
 pub mod proxy;
 mod scene;
 pub mod service;

@@ -1,20 +1,28 @@
 //! A `fresco-server` in a process of its own, on the stack, and people who call it over HTTP.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::Instant;
 
-use crate::stack::{Stack, free_port};
+pub use crate::events::{Event, read_events};
+use crate::ports::free_port;
+use crate::stack::Stack;
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How long an operation may take: of many at once, on a machine that does much else, each waits its turn.
+const OPERATION_PATIENCE: Duration = Duration::from_secs(300);
+/// How many lines a server said last are shown when its test fails.
+const LAST_WORDS: usize = 60;
 
 /// What a server of a test is told; it can be started again with the same.
 #[derive(Clone, Debug)]
@@ -34,6 +42,23 @@ pub struct Server {
     child: Child,
     address: String,
     port: u16,
+    /// What it said last, unless it writes its log to a file.
+    said: Said,
+}
+
+type Said = Arc<Mutex<VecDeque<String>>>;
+
+/// A test's output is about the test: what a server says is shown when a test fails.
+impl Drop for Server {
+    #[allow(clippy::print_stderr, reason = "a failing test tells what it knows")]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = said.iter().map(|line| format!("  {line}\n")).collect::<String>();
+        eprintln!("the server at port {} said last:\n{lines}", self.port);
+    }
 }
 
 impl Service {
@@ -135,7 +160,16 @@ impl Service {
     }
 
     async fn start_until(&self, address: &str, status: StatusCode) -> Server {
-        let mut child = self.command("serve").spawn().expect("the server's program");
+        let mut command = self.command("serve");
+        if self.log.is_none() {
+            command.stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().expect("the server's program");
+        let said = Said::default();
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(listen_to(stderr, said.clone()));
+        }
+        let mut server = Server { child, address: address.into(), port: self.port, said };
         let deadline = Instant::now() + PATIENCE;
         let url = format!("http://{address}:{}/health", self.port);
         loop {
@@ -143,13 +177,24 @@ impl Service {
                 Ok(answer) if answer.status() == status => break,
                 _ => {}
             }
-            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+            if let Some(status) = server.child.try_wait().expect("a child can be waited for") {
                 panic!("the server ended: {status}");
             }
             assert!(Instant::now() < deadline, "/health does not say {status} within {PATIENCE:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Server { child, address: address.into(), port: self.port }
+        server
+    }
+}
+
+async fn listen_to(stderr: ChildStderr, said: Said) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.push_back(line);
+        if said.len() > LAST_WORDS {
+            said.pop_front();
+        }
     }
 }
 
@@ -297,7 +342,8 @@ impl Visitor {
 
     /// The stream of an operation's events after this one, from its begin.
     pub async fn listen(&self, operation: &str, after: Option<u64>) -> Response {
-        let mut request = self.get(&format!("/api/operations/{operation}/events"));
+        let request = self.get(&format!("/api/operations/{operation}/events"));
+        let mut request = request.timeout(OPERATION_PATIENCE);
         if let Some(after) = after {
             request = request.header("Last-Event-ID", after.to_string());
         }
@@ -314,45 +360,6 @@ impl Visitor {
 
 /// The password of everybody in the tests.
 pub const PASSWORD: &str = "correct horse battery";
-
-/// A server-sent event.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// Its place in the operation's history, if it has one.
-    pub id: Option<u64>,
-    /// Its name.
-    pub name: String,
-    /// Its data.
-    pub data: Value,
-}
-
-/// All events of a stream, up to its end.
-pub async fn read_events(stream: Response) -> Vec<Event> {
-    let mut text = Vec::new();
-    let mut body = stream.bytes_stream();
-    while let Some(part) = body.next().await {
-        // A server that ends in the middle of a stream leaves it without an end.
-        let Ok(part) = part else { break };
-        text.extend_from_slice(&part);
-    }
-    parse(&String::from_utf8(text).expect("events are text"))
-}
-
-fn parse(text: &str) -> Vec<Event> {
-    let blocks = text.split("\n\n");
-    let events = blocks.filter_map(|block| {
-        let field = |name: &str| {
-            let prefix = format!("{name}:");
-            block.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::trim)
-        };
-        Some(Event {
-            id: field("id").and_then(|id| id.parse().ok()),
-            name: field("event")?.to_owned(),
-            data: serde_json::from_str(field("data")?).expect("an event's data is JSON"),
-        })
-    });
-    events.collect()
-}
 
 /// The body of an answer that must have this status; a problem must be a problem document.
 pub async fn checked(answer: Response, status: u16, what: &str) -> Value {

@@ -1,6 +1,6 @@
 //! PostgreSQL and Traefik for one run of the tests.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +12,7 @@ use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio_postgres::NoTls;
 
+use crate::ports::free_port;
 use crate::wiring::TEST_LABEL;
 
 const PASSWORD: &str = "only-for-tests";
@@ -30,11 +31,6 @@ pub struct Stack {
     directory: PathBuf,
     http_port: u16,
     api_port: u16,
-}
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
-    listener.local_addr().expect("its address").port()
 }
 
 impl Stack {
