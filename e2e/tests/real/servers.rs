@@ -1,7 +1,7 @@
 //! Many requests at once, and several servers of one platform: killed, frozen, without their store.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fresco_e2e::Stack;
 use fresco_e2e::service::{Server, Service, Visitor};
@@ -80,12 +80,14 @@ pub(crate) async fn long_a_hundred_deploys_with_room(stack: &Stack) {
 /// Of a hundred requests at once, just as many are accepted as there is room for, and those run.
 async fn hundred(stack: &Stack, room: usize) {
     let (service, server, owner) = with_room_for(stack, room).await;
+    let begun = Instant::now();
     let answers = create_at_once(&owner, 100).await;
+    let elapsed = begun.elapsed();
     let (accepted, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|(_, s, _)| *s == 202);
     for (_, status, answer) in &refused {
         assert_eq!((*status, &answer["code"]), (503, &json!("at_capacity")), "{answer:#}");
     }
-    println!("100 deploys at once, room for {room}: {} accepted", accepted.len());
+    println!("100 deploys at once, room for {room}: {} accepted in {elapsed:?}", accepted.len());
     assert_eq!((accepted.len(), refused.len()), (room, 100 - room));
     for (subdomain, _, answer) in &accepted {
         owner.success(answer["operationId"].as_str().expect("an operation")).await;
