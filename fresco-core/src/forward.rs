@@ -26,7 +26,9 @@ use crate::runtime::{
     ContainerRuntime, LogLine, LogQuery, Reach, RuntimeEvent, RuntimeEvents, RuntimeMetrics,
     RuntimeResize, RuntimeSample,
 };
-use crate::store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};
+use crate::store::{
+    Entry, Lease, LeaseTerms, OperationPage, OperationQuery, Store, TenantPage, TenantQuery,
+};
 use crate::tenant::{Limits, Tenant, TenantSpec};
 
 #[async_trait]
@@ -272,6 +274,10 @@ impl<T: Store + ?Sized> Store for Arc<T> {
 
     async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
         (**self).operations(tenant, limit).await
+    }
+
+    async fn history(&self, query: &OperationQuery) -> Result<OperationPage> {
+        (**self).history(query).await
     }
 
     async fn events(

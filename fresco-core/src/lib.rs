@@ -86,7 +86,9 @@ pub use runtime::{
 pub use settings::Settings;
 pub use stage::{Direction, Intent, Stage};
 pub use step::{Action, Step};
-pub use store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};
+pub use store::{
+    Entry, Lease, LeaseTerms, OperationPage, OperationQuery, Store, TenantPage, TenantQuery,
+};
 pub use subdomain::{Hostname, Subdomain, SubdomainError};
 pub use tenant::{
     ContainerRef, DesiredState, Limits, Tenant, TenantSpec, TenantState, TenantStatus,

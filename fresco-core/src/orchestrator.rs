@@ -21,7 +21,7 @@ use crate::routes;
 use crate::runtime::{LogLine, LogQuery};
 use crate::settings::Settings;
 use crate::step::Action;
-use crate::store::{TenantPage, TenantQuery};
+use crate::store::{OperationPage, OperationQuery, TenantPage, TenantQuery};
 use crate::subdomain::Hostname;
 use crate::tenant::{Tenant, TenantSpec, TenantStatus};
 use crate::unreached::Unreached;
@@ -268,6 +268,30 @@ impl Orchestrator {
     pub async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
         let operations = self.backends().store.operations(tenant, limit);
         call("store.operations", self.settings().call_deadline, operations).await
+    }
+
+    /// Operations of all tenants, newest first.
+    ///
+    /// ```
+    /// # use fresco_core::{OperationQuery, OperationStatus, Orchestrator, memory::MemoryWorld};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> fresco_core::Result<()> {
+    /// # let backends = MemoryWorld::new().backends();
+    /// # let orchestrator = Orchestrator::builder(backends, "example.org".parse().expect("a host"))
+    /// #     .build().await?;
+    /// let mut failed = OperationQuery::all();
+    /// (failed.status, failed.limit) = (Some(OperationStatus::Failed), 20);
+    /// let page = orchestrator.history(&failed).await?;
+    /// assert_eq!(page.total, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn history(&self, query: &OperationQuery) -> Result<OperationPage> {
+        let history = self.backends().store.history(query);
+        call("store.history", self.settings().call_deadline, history).await
     }
 
     /// The events of an operation from this place in its history on (0: all), as they happen. The

@@ -12,8 +12,9 @@ use crate::error::Result;
 use crate::health::Health;
 use crate::ids::{Generation, OperationId, OwnerId, PlatformId, TenantId, WorkerId};
 use crate::image::PullProgress;
-use crate::operation::{Change, Event, NewOperation, Operation};
+use crate::operation::{Change, Event, NewOperation, Operation, OperationStatus};
 use crate::stage::Stage;
+use crate::step::Action;
 use crate::subdomain::Subdomain;
 use crate::tenant::{Tenant, TenantSpec, TenantState, TenantStatus};
 
@@ -166,6 +167,47 @@ pub struct TenantPage {
     pub at: DateTime<Utc>,
 }
 
+/// Which operations to read, of all tenants, destroyed ones included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OperationQuery {
+    /// Only those on this tenant.
+    pub tenant: Option<TenantId>,
+    /// Only those of this action.
+    pub action: Option<Action>,
+    /// Only those with this status.
+    pub status: Option<OperationStatus>,
+    /// How many to leave out at the beginning.
+    pub offset: u64,
+    /// How many at most; 0 stands for all.
+    pub limit: u64,
+}
+
+impl OperationQuery {
+    /// All operations.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Whether this query asks for this operation, apart from offset and limit.
+    #[must_use]
+    pub fn matches(&self, operation: &Operation) -> bool {
+        self.tenant.is_none_or(|id| id == operation.tenant)
+            && self.action.is_none_or(|action| action == operation.action)
+            && self.status.is_none_or(|status| status == operation.status)
+    }
+}
+
+/// Some operations, newest first, and how many there are in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationPage {
+    /// The operations, each with its tenant's subdomain.
+    pub operations: Vec<(Subdomain, Operation)>,
+    /// How many match, apart from offset and limit.
+    pub total: u64,
+}
+
 /// Keeps what must survive a restart.
 ///
 /// All times are by the store's own clock. Every write of a worker is fenced: it takes effect only
@@ -278,6 +320,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - At most `limit`; an unknown tenant has none.
     async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>>;
+
+    /// Operations of all tenants, newest first.
+    ///
+    /// # Behavior
+    /// - Each filter holds; offset and limit give pages without gap or overlap.
+    /// - Those of destroyed tenants are among them.
+    async fn history(&self, query: &OperationQuery) -> Result<OperationPage>;
 
     /// The events of an operation after this place in its history, those to come included. The
     /// stream ends after [`Event::Done`].

@@ -11,9 +11,10 @@ use fresco_core::memory::MemoryWorld;
 use fresco_core::{
     Action, Actor, AppProfile, ContainerRuntime, CredentialId, Entry, Error, ErrorKind, Event,
     Generation, Health, ImageId, ImageSource, Instance, InstanceId, InstanceSpec, Lease,
-    LeaseTerms, LogLine, LogQuery, NewOperation, Operation, OperationId, OperationStatus,
-    Orchestrator, OwnerId, PlatformId, ProgressSink, PullProgress, Reach, Result, Revision, Store,
-    Target, Tenant, TenantId, TenantPage, TenantQuery, TenantSpec, WorkerId,
+    LeaseTerms, LogLine, LogQuery, NewOperation, Operation, OperationId, OperationPage,
+    OperationQuery, OperationStatus, Orchestrator, OwnerId, PlatformId, ProgressSink, PullProgress,
+    Reach, Result, Revision, Store, Target, Tenant, TenantId, TenantPage, TenantQuery, TenantSpec,
+    WorkerId,
 };
 use futures_util::FutureExt;
 use futures_util::stream::BoxStream;
@@ -65,6 +66,7 @@ mock! {
         async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage>;
         async fn operation(&self, id: OperationId) -> Result<Operation>;
         async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>>;
+        async fn history(&self, query: &OperationQuery) -> Result<OperationPage>;
         async fn events(
             &self,
             operation: OperationId,

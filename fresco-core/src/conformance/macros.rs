@@ -448,6 +448,8 @@ macro_rules! __store_cases {
             tenants_are_filtered_and_paged
             operation_refuses_an_unknown_one
             operations_are_limited
+            history_is_filtered_and_paged
+            history_knows_destroyed_tenants
             events_are_told_once
             events_of_a_finished_operation_end
             events_of_other_programs_are_told

@@ -20,7 +20,9 @@ use crate::instance::{Endpoint, Instance, InstanceSpec};
 use crate::operation::{Event, NewOperation, Operation};
 use crate::router::{Route, RouteEntry, RoutePlan, RouteState, Router};
 use crate::runtime::{ContainerRuntime, LogLine, LogQuery, Reach};
-use crate::store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};
+use crate::store::{
+    Entry, Lease, LeaseTerms, OperationPage, OperationQuery, Store, TenantPage, TenantQuery,
+};
 use crate::tenant::{Tenant, TenantSpec};
 
 /// The same backends, with this plan's faults in every call to the four ports.
@@ -275,6 +277,10 @@ impl Store for Faulty<dyn Store> {
 
     async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
         self.plan.look("store.operations", || self.inner.operations(tenant, limit)).await
+    }
+
+    async fn history(&self, query: &OperationQuery) -> Result<OperationPage> {
+        self.plan.look("store.history", || self.inner.history(query)).await
     }
 
     async fn events(

@@ -16,7 +16,9 @@ use crate::ids::{Generation, OperationId, PlatformId, TenantId, WorkerId};
 use crate::image::PullProgress;
 use crate::operation::{Change, Event, Failure, NewOperation, Operation, Target};
 use crate::step::Action;
-use crate::store::{Entry, Lease, LeaseTerms, Store, TenantPage, TenantQuery};
+use crate::store::{
+    Entry, Lease, LeaseTerms, OperationPage, OperationQuery, Store, TenantPage, TenantQuery,
+};
 use crate::tenant::{Tenant, TenantSpec, TenantState, TenantStatus};
 
 /// The store of a [`MemoryWorld`]. It keeps all that a store keeps, until the world is gone.
@@ -29,6 +31,18 @@ impl MemoryStore {
     pub(super) const fn new(world: MemoryWorld) -> Self {
         Self { world }
     }
+}
+
+/// One page of what there is (a limit of 0 stands for all), and how much there is.
+fn page<T>(all: impl Iterator<Item = T>, offset: u64, limit: u64) -> (Vec<T>, u64) {
+    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+    let limit = match limit {
+        0 => usize::MAX,
+        limit => usize::try_from(limit).unwrap_or(usize::MAX),
+    };
+    let all: Vec<_> = all.collect();
+    let total = all.len() as u64;
+    (all.into_iter().skip(offset).take(limit).collect(), total)
 }
 
 #[async_trait]
@@ -186,14 +200,9 @@ impl Store for MemoryStore {
     async fn tenants(&self, query: &TenantQuery) -> Result<TenantPage> {
         let at = self.world.shared.clock.now();
         let works = self.world.works();
-        let all: Vec<_> = works.tenants.iter().rev().filter(|t| query.matches(t)).collect();
-        let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
-        let limit = match query.limit {
-            0 => usize::MAX,
-            limit => usize::try_from(limit).unwrap_or(usize::MAX),
-        };
-        let page = all.iter().skip(offset).take(limit).map(|tenant| (*tenant).clone());
-        Ok(TenantPage { tenants: page.collect(), total: all.len() as u64, at })
+        let all = works.tenants.iter().rev().filter(|tenant| query.matches(tenant));
+        let (tenants, total) = page(all.cloned(), query.offset, query.limit);
+        Ok(TenantPage { tenants, total, at })
     }
 
     async fn operation(&self, id: OperationId) -> Result<Operation> {
@@ -204,6 +213,17 @@ impl Store for MemoryStore {
         let works = self.world.works();
         let newest = works.works_of(tenant).rev().take(limit as usize);
         Ok(newest.map(|work| work.operation.clone()).collect())
+    }
+
+    async fn history(&self, query: &OperationQuery) -> Result<OperationPage> {
+        let works = self.world.works();
+        let all = works.works.iter().rev().map(|work| &work.operation);
+        let all = all.filter(|operation| query.matches(operation)).filter_map(|operation| {
+            let tenant = works.tenants.iter().find(|tenant| tenant.id == operation.tenant)?;
+            Some((tenant.spec.subdomain.clone(), operation.clone()))
+        });
+        let (operations, total) = page(all, query.offset, query.limit);
+        Ok(OperationPage { operations, total })
     }
 
     async fn events(

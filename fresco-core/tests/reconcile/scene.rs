@@ -172,6 +172,9 @@ impl Store for Watched {
         self.asked.happen().await;
         operations
     }
+    async fn history(&self, query: &OperationQuery) -> Result<OperationPage> {
+        self.inner.history(query).await
+    }
     async fn events(
         &self,
         operation: OperationId,

@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use fresco_core::{
     Entry, Event, Generation, Health, Lease, LeaseTerms, NewOperation, Operation, OperationId,
-    PlatformId, PullProgress, Result, Store, Tenant, TenantId, TenantPage, TenantQuery, TenantSpec,
-    WorkerId,
+    OperationPage, OperationQuery, PlatformId, PullProgress, Result, Store, Tenant, TenantId,
+    TenantPage, TenantQuery, TenantSpec, WorkerId,
 };
 use futures_util::stream::BoxStream;
 use std::time::{Duration, Instant};
@@ -192,6 +192,10 @@ impl Store for PostgresStore {
 
     async fn operations(&self, tenant: TenantId, limit: u32) -> Result<Vec<Operation>> {
         call!(self, "operations", query::operations(&self.pool, self.keys.as_ref(), tenant, limit))
+    }
+
+    async fn history(&self, query: &OperationQuery) -> Result<OperationPage> {
+        call!(self, "history", query::history(&self.pool, self.keys.as_ref(), query))
     }
 
     async fn events(

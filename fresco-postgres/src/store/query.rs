@@ -2,13 +2,13 @@
 
 use deadpool_postgres::Pool;
 use fresco_core::{
-    Error, ErrorKind, Operation, OperationId, PlatformId, Result, TenantId, TenantPage,
-    TenantQuery, TenantStatus,
+    Error, ErrorKind, Operation, OperationId, OperationPage, OperationQuery, OperationStatus,
+    PlatformId, Result, TenantId, TenantPage, TenantQuery, TenantStatus,
 };
 use uuid::Uuid;
 
 use super::environment::Keys;
-use super::rows::{self, OPERATION, TENANT};
+use super::rows::{self, OPERATION, TENANT, from_json, to_json};
 use crate::errors::Mapped;
 use crate::server::take;
 
@@ -138,6 +138,60 @@ pub(super) async fn operations(
         }
     }
     Ok(operations)
+}
+
+pub(super) async fn history(
+    pool: &Pool,
+    keys: Keys<'_>,
+    query: &OperationQuery,
+) -> Result<OperationPage> {
+    // The same conditions as `OperationQuery::matches`; the count comes as with tenants.
+    let sql = format!(
+        "WITH matching AS (
+            SELECT {OPERATION}, id, created_at FROM fresco.operations
+            WHERE ($1::uuid IS NULL OR tenant = $1)
+              AND ($2::text IS NULL OR status = $2)
+              AND ($3::jsonb IS NULL OR data->'action' = $3)
+         ), page AS (
+            SELECT * FROM matching ORDER BY created_at DESC, id DESC
+            OFFSET $4 LIMIT nullif($5::bigint, 0)
+         )
+         SELECT page.data, page.tenant, page.id, to_jsonb(t.subdomain), total.count
+         FROM (SELECT count(*) FROM matching) total
+         LEFT JOIN page ON true LEFT JOIN fresco.tenants t ON t.id = page.tenant
+         ORDER BY page.created_at DESC, page.id DESC"
+    );
+    let client = take(pool).await?;
+    let action = query.action.map(|action| to_json(&action)).transpose()?;
+    let rows = client
+        .query(
+            &sql,
+            &[
+                &query.tenant.map(TenantId::as_uuid),
+                &query.status.map(OperationStatus::as_str),
+                &action,
+                &i64::try_from(query.offset).unwrap_or(i64::MAX),
+                &i64::try_from(query.limit).unwrap_or(i64::MAX),
+            ],
+        )
+        .await
+        .mapped()?;
+    let missing = || Error::new(ErrorKind::Internal, "a count came without its row");
+    let first = rows.first().ok_or_else(missing)?;
+    let total = u64::try_from(first.try_get::<_, i64>(4).mapped()?).unwrap_or(0);
+    let mut operations = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let Some(id) = row.try_get::<_, Option<Uuid>>(2).mapped()? else { continue };
+        let id = OperationId::from_uuid(id);
+        let found = rows::operation(row, 0, keys).and_then(|operation| {
+            Ok((from_json(row.try_get(3).mapped()?, "tenants.subdomain")?, operation))
+        });
+        match found.map_err(|error| error.with("operation", id)) {
+            Ok(found) => operations.push(found),
+            Err(error) => left_out(&error),
+        }
+    }
+    Ok(OperationPage { operations, total })
 }
 
 /// One row that can't be read must not hide the others.

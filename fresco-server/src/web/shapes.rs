@@ -126,6 +126,29 @@ impl Tenant {
     }
 }
 
+/// What can be done with an instance, as the API and as people call it.
+pub(super) const ACTIONS: [(&str, &str); 6] = [
+    ("create", "Setting up"),
+    ("start", "Starting"),
+    ("stop", "Stopping"),
+    ("restart", "Restarting"),
+    ("update", "Updating"),
+    ("destroy", "Removing"),
+];
+
+/// How that can stand.
+pub(super) const STANDINGS: [(&str, &str); 5] = [
+    ("initiated", "Waiting"),
+    ("in_progress", "Under way"),
+    ("success", "Done"),
+    ("failed", "Failed"),
+    ("stuck", "Stuck; it is tried again"),
+];
+
+fn called(words: &[(&str, &'static str)], word: &str) -> &'static str {
+    words.iter().find(|(known, _)| *known == word).map_or("Something new", |(_, words)| words)
+}
+
 impl Operation {
     pub(super) fn is_open(&self) -> bool {
         matches!(self.status.as_str(), "initiated" | "in_progress" | "stuck")
@@ -133,14 +156,7 @@ impl Operation {
 
     /// What it does, for people.
     pub(super) fn title(&self) -> &'static str {
-        match self.action.as_str() {
-            "create" => "Setting up",
-            "start" => "Starting",
-            "stop" => "Stopping",
-            "restart" => "Restarting",
-            "update" => "Updating",
-            _ => "Removing",
-        }
+        called(&ACTIONS, &self.action)
     }
 
     /// Whether it takes back what it had made.
@@ -156,13 +172,7 @@ impl Operation {
 
     /// How it stands, for people.
     pub(super) fn standing(&self) -> &'static str {
-        match self.status.as_str() {
-            "initiated" => "Waiting",
-            "in_progress" => "Under way",
-            "success" => "Done",
-            "failed" => "Failed",
-            _ => "Stuck; it is tried again",
-        }
+        called(&STANDINGS, &self.status)
     }
 }
 

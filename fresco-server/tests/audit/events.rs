@@ -203,6 +203,13 @@ async fn the_wizard_and_the_admins() {
     assert_eq!(of_tenant["total"], 5, "{of_tenant}");
     let of_user = post(&site, &root, "admin.audit", user).await.ok().body;
     assert_eq!(of_user["total"], 4, "{of_user}");
+    let of_kind = post(&site, &root, "admin.audit", json!({ "event": "suspend" })).await.ok().body;
+    assert_eq!(of_kind["total"], 1, "{of_kind}");
+    let at = &all["entries"][0]["at"];
+    let since = post(&site, &root, "admin.audit", json!({ "from": at })).await.ok().body;
+    assert_eq!((&since["total"], &since["entries"][0]), (&json!(1), &all["entries"][0]), "{since}");
+    let before = post(&site, &root, "admin.audit", json!({ "until": at })).await.ok().body;
+    assert_eq!(before["total"], 9, "{before}");
     post(&site, "", "admin.audit", json!({})).await.refuses(401, "not_signed_in");
     assert!(log.new_rows().await.is_empty(), "who looks is not written down");
 }

@@ -102,6 +102,11 @@ async fn instances_are_found_and_what_was_done_with_them() {
     let one = root.get(&format!("/admin/operations?tenant={ants}")).await.is(200);
     one.has("Setting up ants").lacks("bees").has(&format!("/admin/users/{ada_id}"));
     root.get(&format!("/admin/operations?tenant={ada_id}")).await.is(404);
+    let done = root.get("/admin/operations?action=create&status=success").await.is(200);
+    done.has("Setting up ants").has("value=\"create\" selected").has("value=\"success\" selected");
+    let none = root.get("/admin/operations?action=destroy").await.is(200);
+    none.has("Nothing like that was done.").lacks("Setting up ants");
+    root.get("/admin/operations?action=nonsense").await.is(400);
     for number in 0..19 {
         instance(&site, &ada, &format!("more-{number}")).await;
     }
@@ -172,6 +177,12 @@ async fn the_audit_log_is_read_by_instance_and_by_account() {
     let nobody = uuid::Uuid::nil();
     let none = root.get(&format!("/admin/audit?user={nobody}")).await.is(200);
     none.has("Nothing like that is written down.");
-    let wrong = root.get("/admin/audit?user=ada").await;
-    assert_eq!(wrong.status, 400, "{}", wrong.text);
+    let signed_up = root.get("/admin/audit?event=sign_up&from=2020-01-01").await.is(200);
+    signed_up.has("auth_sign_up").lacks("tenants_create").has("value=\"sign_up\"");
+    let long_ago = root.get("/admin/audit?from=2020-01-01&to=2020-12-31").await.is(200);
+    long_ago.has("Nothing like that is written down.").has("value=\"2020-12-31\"");
+    for wrong in ["user=ada", "from=yesterday", "to=2026-13-01"] {
+        let wrong = root.get(&format!("/admin/audit?{wrong}")).await;
+        assert_eq!(wrong.status, 400, "{}", wrong.text);
+    }
 }

@@ -3,7 +3,10 @@
 use super::{active, active_as, created_as, destroyed, done, requested, spec};
 use crate::conformance::StoreFixture;
 use crate::conformance::support::{names_a_version, refused};
-use crate::{Action, ErrorKind, OperationId, OwnerId, TenantId, TenantQuery, TenantStatus};
+use crate::{
+    Action, ErrorKind, OperationId, OperationQuery, OperationStatus, OwnerId, Tenant, TenantId,
+    TenantQuery, TenantStatus,
+};
 
 /// Each filter holds; offset and limit give pages without gap or overlap.
 pub async fn tenants_are_filtered_and_paged<F: StoreFixture + ?Sized>(fixture: &F) {
@@ -92,6 +95,67 @@ pub async fn operations_are_limited<F: StoreFixture + ?Sized>(fixture: &F) {
     assert_eq!(actions, [Action::Restart, Action::Create], "all, newest first");
     let none = done("operations", store.operations(TenantId::new(), 10).await);
     assert_eq!(none, [], "those of an unknown tenant");
+}
+
+/// Each filter holds; offset and limit give pages without gap or overlap.
+pub async fn history_is_filtered_and_paged<F: StoreFixture + ?Sized>(fixture: &F) {
+    let store = fixture.store();
+    let (one, other) = (active(&store).await, active(&store).await);
+    let restart = requested(&store, Action::Restart, one.id, one.generation).await;
+    let stop = requested(&store, Action::Stop, other.id, other.generation).await;
+    let all = done("history", store.history(&OperationQuery::all()).await);
+    assert_eq!(all.total, 4, "the total of all");
+    let name = |tenant: &Tenant| tenant.spec.subdomain.clone();
+    let newest = [(name(&other), stop.clone()), (name(&one), restart.clone())];
+    assert_eq!(all.operations[..2], newest, "newest first, each with its tenant's subdomain");
+    let create = |number: usize| all.operations[number].1.id;
+    let asking = OperationQuery::all;
+    for (what, query, expected) in [
+        (
+            "by tenant",
+            OperationQuery { tenant: Some(one.id), ..asking() },
+            vec![restart.id, create(3)],
+        ),
+        (
+            "by an unknown tenant",
+            OperationQuery { tenant: Some(TenantId::new()), ..asking() },
+            vec![],
+        ),
+        (
+            "by action",
+            OperationQuery { action: Some(Action::Create), ..asking() },
+            vec![create(2), create(3)],
+        ),
+        (
+            "by status",
+            OperationQuery { status: Some(OperationStatus::Initiated), ..asking() },
+            vec![stop.id, restart.id],
+        ),
+    ] {
+        let page = done("history", store.history(&query).await);
+        let ids: Vec<_> = page.operations.iter().map(|(_, operation)| operation.id).collect();
+        assert_eq!((ids, page.total), (expected.clone(), expected.len() as u64), "{what}");
+    }
+    let mut paged = Vec::new();
+    for offset in [0, 3, 6] {
+        let query = OperationQuery { offset, limit: 3, ..asking() };
+        let page = done("history", store.history(&query).await);
+        assert_eq!(page.total, 4, "the total of a page from {offset}");
+        assert!(page.operations.len() <= 3, "a page from {offset}: {}", page.operations.len());
+        paged.extend(page.operations);
+    }
+    assert_eq!(paged, all.operations, "all pages together");
+}
+
+/// Those of destroyed tenants are among them.
+pub async fn history_knows_destroyed_tenants<F: StoreFixture + ?Sized>(fixture: &F) {
+    let store = fixture.store();
+    let gone = active(&store).await;
+    destroyed(&store, &gone).await;
+    let page = done("history", store.history(&OperationQuery::all()).await);
+    let told = page.operations.iter().map(|(name, operation)| (name, operation.action));
+    let name = &gone.spec.subdomain;
+    assert_eq!(told.collect::<Vec<_>>(), [(name, Action::Destroy), (name, Action::Create)]);
 }
 
 /// It names the store and its version.

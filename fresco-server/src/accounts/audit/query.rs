@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use fresco_core::Result;
 use serde::{Serialize, Serializer};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::chain::hex;
@@ -97,12 +98,18 @@ impl AuditRow {
 }
 
 /// Which rows to read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
     /// Only those about this tenant.
     pub tenant: Option<Uuid>,
     /// Only those by or about this account.
     pub user: Option<Uuid>,
+    /// Only those of which what happened contains this text.
+    pub event: Option<String>,
+    /// Only those from this moment on.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those before this moment.
+    pub until: Option<DateTime<Utc>>,
     /// How many to leave out at the beginning.
     pub offset: u64,
     /// How many at most.
@@ -119,7 +126,16 @@ pub struct AuditPage {
 }
 
 const MATCHES: &str = "($1::uuid IS NULL OR tenant_id = $1)
-    AND ($2::uuid IS NULL OR actor_id = $2 OR user_id = $2)";
+    AND ($2::uuid IS NULL OR actor_id = $2 OR user_id = $2)
+    AND ($3::text IS NULL OR strpos(event, $3) > 0)
+    AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)";
+
+impl AuditQuery {
+    const fn is_for_all(&self) -> bool {
+        let Self { tenant, user, event, from, until, .. } = self;
+        tenant.is_none() && user.is_none() && event.is_none() && from.is_none() && until.is_none()
+    }
+}
 
 impl Accounts {
     /// Rows of the log, the newest first.
@@ -128,10 +144,10 @@ impl Accounts {
     /// The database's own.
     pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage> {
         let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let AuditQuery { tenant, user, offset, limit } = query;
+        let AuditQuery { tenant, user, event, from, until, offset, limit } = query;
         call("accounts.audit", async {
             let client = self.database().client().await?;
-            let total: i64 = if tenant.is_none() && user.is_none() {
+            let total: i64 = if query.is_for_all() {
                 // All of them: the head knows, and the rest is few.
                 let sql = "SELECT sealed - pruned +
                             (SELECT count(*) FROM fresco_server.audit WHERE seq IS NULL)
@@ -139,15 +155,17 @@ impl Accounts {
                 client.query_one(sql, &[]).await.mapped()?.get(0)
             } else {
                 let sql = format!("SELECT count(*) FROM fresco_server.audit WHERE {MATCHES}");
-                client.query_one(&sql, &[tenant, user]).await.mapped()?.get(0)
+                client.query_one(&sql, &[tenant, user, event, from, until]).await.mapped()?.get(0)
             };
             let sql = format!(
                 "SELECT {} FROM fresco_server.audit WHERE {MATCHES}
-                 ORDER BY id DESC OFFSET $3 LIMIT $4",
+                 ORDER BY id DESC OFFSET $6 LIMIT $7",
                 AuditRow::COLUMNS
             );
             let (offset, limit) = (number(*offset), number(*limit));
-            let rows = client.query(&sql, &[tenant, user, &offset, &limit]).await.mapped()?;
+            let values: [&(dyn ToSql + Sync); 7] =
+                [tenant, user, event, from, until, &offset, &limit];
+            let rows = client.query(&sql, &values).await.mapped()?;
             let total = u64::try_from(total).unwrap_or_default();
             Ok(AuditPage { rows: rows.iter().map(AuditRow::read).collect(), total })
         })

@@ -11,6 +11,7 @@ use crate::accounts::{AuditQuery, AuditRow, User};
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::page::{PageOf, Paged};
+use crate::api::text::Text;
 use crate::http::caller::{Admin, Caller};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -27,6 +28,12 @@ struct ReadAudit {
     tenant_id: Option<Uuid>,
     /// Only those by or about this account.
     user_id: Option<Uuid>,
+    /// Only those whose `event` contains this text.
+    event: Option<Text>,
+    /// Only those from this moment on.
+    from: Option<DateTime<Utc>>,
+    /// Only those before this moment.
+    until: Option<DateTime<Utc>>,
 }
 
 /// Something that happened.
@@ -136,10 +143,12 @@ impl AdminAuditApi {
         _caller: Caller<Admin>,
         body: Body<ReadAudit>,
     ) -> Result<Json<AuditEntries>, Problem> {
-        let Body(ReadAudit { page, limit, tenant_id, user_id }) = body;
+        let Body(ReadAudit { page, limit, tenant_id, user_id, event, from, until }) = body;
         let page = PageOf::asked(page, limit)?;
         let (offset, limit) = (page.offset(), page.limit());
-        let query = AuditQuery { tenant: tenant_id, user: user_id, offset, limit };
+        let event = event.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let query =
+            AuditQuery { tenant: tenant_id, user: user_id, event, from, until, offset, limit };
         let accounts = &self.platform.accounts;
         let found = accounts.audit(&query).await?;
         let ids: BTreeSet<Uuid> =

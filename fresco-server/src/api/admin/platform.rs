@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use fresco_core::{
-    Actor as CoreActor, Operation as CoreOperation, OperationStatus, OwnerId, Tenant as CoreTenant,
-    TenantId, TenantPage, TenantQuery, TenantStatus as CoreStatus,
+    Actor as CoreActor, Operation as CoreOperation, OperationQuery,
+    OperationStatus as CoreOperationStatus, OwnerId, Subdomain, Tenant as CoreTenant, TenantId,
+    TenantQuery, TenantStatus as CoreStatus,
 };
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use poem_openapi::payload::Json;
 use poem_openapi::{Enum, Object, OpenApi};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::api::auth::Nothing;
 use crate::api::body::Body;
 use crate::api::health::{PartName, unhealthy};
 use crate::api::page::{PageOf, Paged};
-use crate::api::shapes::{Operation, Tenant, TenantStatus};
+use crate::api::shapes::{Action, Operation, OperationStatus, Tenant, TenantStatus};
 use crate::api::text::Text;
 use crate::http::caller::{Admin, Caller};
 use crate::http::problem::Problem;
@@ -24,13 +24,6 @@ use crate::platform::Platform;
 
 /// Alerts of one kind that are told.
 const MOST_ALERTS: u64 = 100;
-/// Operations of one tenant that are shown.
-const SHOWN_OPERATIONS: u32 = 50;
-/// Where tenants stand whose operation can be stuck.
-const STUCK_IN: [CoreStatus; 4] =
-    [CoreStatus::Destroying, CoreStatus::Provisioning, CoreStatus::Error, CoreStatus::Active];
-/// Questions to the store at the same time.
-const AT_ONCE: usize = 4;
 
 /// Which tenants to list.
 #[derive(Debug, Object)]
@@ -78,11 +71,15 @@ struct AllTenants {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
 struct ListOperations {
-    /// Those of this tenant. Without it, the last one of each tenant.
+    /// Those of this tenant.
     tenant_id: Option<Uuid>,
-    /// The page of tenants, from 1, where no tenant is named. Default: 1.
+    /// Those of this action.
+    action: Option<Action>,
+    /// Those with this status.
+    status: Option<OperationStatus>,
+    /// The page, from 1. Default: 1.
     page: Option<u32>,
-    /// Tenants a page, 1 to 100. Default: 20.
+    /// Operations a page, 1 to 100. Default: 20.
     limit: Option<u32>,
 }
 
@@ -113,26 +110,28 @@ struct AskedOperation {
 }
 
 impl AskedOperation {
-    fn of(tenant: &CoreTenant, operation: &CoreOperation) -> Self {
+    fn of((subdomain, operation): &(Subdomain, CoreOperation)) -> Self {
         let (actor, actor_id) = match &operation.actor {
             CoreActor::User(id) => (ActorKind::User, Some(id.clone())),
             CoreActor::Key(id) => (ActorKind::Key, Some(id.clone())),
             _ => (ActorKind::System, None),
         };
-        let subdomain = tenant.spec.subdomain.as_str().to_owned();
+        let subdomain = subdomain.as_str().to_owned();
         Self { operation: operation.into(), subdomain, actor, actor_id }
     }
 }
 
-/// Operations.
+/// One page of operations.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 struct Operations {
-    /// Of one tenant the newest first; else those of the newest tenants first.
+    /// The operations, newest first.
     operations: Vec<AskedOperation>,
+    /// How many there are in all.
+    total: u64,
     /// This page.
     page: u32,
-    /// How many pages there are.
+    /// How many pages there are; 0 when there is no operation.
     pages: u64,
 }
 
@@ -177,8 +176,8 @@ impl Alert {
         Self { tenant_id: Some(tenant.as_uuid()), ..Self::new(kind, message) }
     }
 
-    fn named(self, tenant: &CoreTenant) -> Self {
-        Self { subdomain: Some(tenant.spec.subdomain.as_str().to_owned()), ..self }
+    fn named(self, subdomain: &Subdomain) -> Self {
+        Self { subdomain: Some(subdomain.as_str().to_owned()), ..self }
     }
 }
 
@@ -210,14 +209,6 @@ impl AdminPlatformApi {
         Ok(users.into_iter().map(|user| (user.owner(), user.email)).collect())
     }
 
-    /// The last operation of each of these tenants.
-    async fn last_operations(&self, ids: Vec<TenantId>) -> Result<Vec<CoreOperation>, Problem> {
-        let orchestrator = &self.platform.orchestrator;
-        let last = stream::iter(ids).map(|id| orchestrator.operations(id, 1));
-        let all: Vec<_> = last.buffered(AT_ONCE).try_collect().await?;
-        Ok(all.into_iter().flatten().collect())
-    }
-
     async fn tenants_in(&self, status: CoreStatus) -> Result<(Vec<CoreTenant>, bool), Problem> {
         let mut query = TenantQuery::all();
         (query.status, query.limit) = (Some(status), MOST_ALERTS);
@@ -230,7 +221,8 @@ impl AdminPlatformApi {
         alerts.extend(tenants.iter().map(|tenant| {
             let failure = tenant.state.error.as_ref();
             let message = failure.map_or_else(String::new, |failure| failure.message.clone());
-            Alert::of_tenant(AlertKind::TenantFailed, message, tenant.id).named(tenant)
+            Alert::of_tenant(AlertKind::TenantFailed, message, tenant.id)
+                .named(&tenant.spec.subdomain)
         }));
         Ok(more)
     }
@@ -249,28 +241,17 @@ impl AdminPlatformApi {
         Ok(more)
     }
 
-    /// What is stuck is the last operation of its tenant.
     async fn stuck(&self, alerts: &mut Vec<Alert>) -> Result<bool, Problem> {
-        let mut truncated = false;
-        let mut all = Vec::new();
-        for status in STUCK_IN {
-            let (tenants, more) = self.tenants_in(status).await?;
-            all.extend(tenants);
-            truncated |= more;
-        }
-        let ids = all.iter().map(|tenant| tenant.id).collect();
-        let operations = self.last_operations(ids).await?;
-        let stuck = operations.into_iter().filter(|one| one.status == OperationStatus::Stuck);
-        alerts.extend(stuck.map(|operation| {
+        let mut query = OperationQuery::all();
+        (query.status, query.limit) = (Some(CoreOperationStatus::Stuck), MOST_ALERTS);
+        let found = self.platform.orchestrator.history(&query).await?;
+        let more = found.total > MOST_ALERTS;
+        alerts.extend(found.operations.into_iter().map(|(subdomain, operation)| {
             let message = operation.error.map_or_else(String::new, |failure| failure.message);
-            let kind = AlertKind::OperationStuck;
-            let mut alert = Alert::of_tenant(kind, message, operation.tenant);
-            if let Some(tenant) = all.iter().find(|tenant| tenant.id == operation.tenant) {
-                alert = alert.named(tenant);
-            }
-            Alert { operation_id: Some(operation.id.as_uuid()), ..alert }
+            let alert = Alert::of_tenant(AlertKind::OperationStuck, message, operation.tenant);
+            Alert { operation_id: Some(operation.id.as_uuid()), ..alert.named(&subdomain) }
         }));
-        Ok(truncated)
+        Ok(more)
     }
 }
 
@@ -306,43 +287,31 @@ impl AdminPlatformApi {
         Ok(Json(AllTenants { tenants, total, page, pages }))
     }
 
-    /// Lists operations, with who asked for them.
+    /// Lists operations of all tenants, destroyed ones included, newest first, with who asked for them.
     ///
-    /// Of one tenant, the newest 50, also when it was destroyed; without one, the last operation of
-    /// each tenant of a page. Errors: 404; 422 `invalid` with the `field`.
+    /// A page behind the last one is empty. Errors: 404 for a tenant that is none; 422 `invalid` with
+    /// the `field`.
     #[oai(path = "/api/admin.operations", method = "post", operation_id = "admin_operations")]
     async fn operations(
         &self,
         _caller: Caller<Admin>,
         body: Body<ListOperations>,
     ) -> Result<Json<Operations>, Problem> {
-        let Body(ListOperations { tenant_id, page, limit }) = body;
+        let Body(ListOperations { tenant_id, action, status, page, limit }) = body;
         let page = PageOf::asked(page, limit)?;
         let orchestrator = &self.platform.orchestrator;
-        let (tenants, found, Paged { page, pages, .. }) = match tenant_id.map(TenantId::from_uuid) {
-            Some(id) => {
-                let known = orchestrator.tenants(&TenantQuery::one(id)).await?.tenants;
-                if known.is_empty() {
-                    return Err(Problem::not_found("tenant"));
-                }
-                let found = orchestrator.operations(id, SHOWN_OPERATIONS).await?;
-                (known, found, Paged { total: 1, page: 1, pages: 1 })
-            }
-            None => {
-                let mut query = TenantQuery::all();
-                (query.offset, query.limit) = (page.offset(), page.limit());
-                let TenantPage { tenants, total, .. } = orchestrator.tenants(&query).await?;
-                let ids = tenants.iter().map(|tenant| tenant.id).collect();
-                let found = self.last_operations(ids).await?;
-                (tenants, found, page.with(total))
-            }
-        };
-        let operations = found.iter().filter_map(|operation| {
-            let tenant = tenants.iter().find(|tenant| tenant.id == operation.tenant)?;
-            Some(AskedOperation::of(tenant, operation))
-        });
-        let operations = operations.collect();
-        Ok(Json(Operations { operations, page, pages }))
+        let mut query = OperationQuery::all();
+        query.tenant = tenant_id.map(TenantId::from_uuid);
+        (query.action, query.status) = (action.map(Into::into), status.map(Into::into));
+        (query.offset, query.limit) = (page.offset(), page.limit());
+        let found = orchestrator.history(&query).await?;
+        // A tenant has one operation at least.
+        if let (0, Some(id)) = (found.total, query.tenant) {
+            orchestrator.tenant(id).await?;
+        }
+        let operations = found.operations.iter().map(AskedOperation::of).collect();
+        let Paged { total, page, pages } = page.with(found.total);
+        Ok(Json(Operations { operations, total, page, pages }))
     }
 
     /// Tells what somebody should look at.

@@ -1,7 +1,7 @@
 //! What happened on the platform.
 
 use askama::Template;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -56,6 +56,28 @@ struct Audit {
     pager: Pager,
     tenant: String,
     user: String,
+    event: String,
+    /// The first day and the last one, as `2026-11-24`.
+    from: String,
+    to: String,
+}
+
+impl Audit {
+    fn is_filtered(&self) -> bool {
+        [&self.tenant, &self.user, &self.event, &self.from, &self.to]
+            .iter()
+            .any(|it| !it.is_empty())
+    }
+}
+
+/// The moment a day begins, or the one so many days after. What is no day is left to the API to refuse.
+fn day(text: &str, days_on: u64) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    let day: Option<NaiveDate> = text.parse().ok();
+    let day = day.and_then(|day| day.checked_add_days(Days::new(days_on)));
+    Some(day.map_or_else(|| text.to_owned(), |day| format!("{day}T00:00:00Z")))
 }
 
 pub(super) fn add(pages: Pages) -> Pages {
@@ -65,12 +87,17 @@ pub(super) fn add(pages: Pages) -> Pages {
 async fn audit(visit: Visit) -> Outcome {
     visit.signed_in()?;
     let filled = |name| visit.query(name).trim().to_owned();
-    let (tenant, user) = (filled("tenant"), filled("user"));
+    let (tenant, user, event) = (filled("tenant"), filled("user"), filled("event"));
+    let (from, to) = (filled("from"), filled("to"));
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let body = json!({
         "page": asked_page(&visit), "limit": ROWS, "tenantId": some(&tenant), "userId": some(&user),
+        "event": some(&event), "from": day(&from, 0), "until": day(&to, 1),
     });
     let Entries { entries, total, page, pages } = visit.call("admin.audit", body).await?;
-    let pager = Pager::new(page, pages, "/admin/audit", &[("tenant", &tenant), ("user", &user)]);
-    show(&Audit { page: visit.page("Audit log"), entries, total, pager, tenant, user })
+    let filters =
+        [("tenant", &*tenant), ("user", &user), ("event", &event), ("from", &from), ("to", &to)];
+    let pager = Pager::new(page, pages, "/admin/audit", &filters);
+    let page = visit.page("Audit log");
+    show(&Audit { page, entries, total, pager, tenant, user, event, from, to })
 }

@@ -3,12 +3,11 @@
 use askama::Template;
 use serde::Deserialize;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::web::Pages;
 use crate::web::layout::Page;
 use crate::web::pages::list::{Pager, address, asked_page};
-use crate::web::shapes::{Operation, Tenant};
+use crate::web::shapes::{ACTIONS, Operation, STANDINGS, Tenant};
 use crate::web::visit::{Outcome, Visit, show};
 
 /// How an instance can stand, as the API and as people call it.
@@ -101,6 +100,7 @@ struct Asked {
 #[derive(Debug, Deserialize)]
 struct Listed {
     operations: Vec<Asked>,
+    total: u64,
     page: u64,
     pages: u64,
 }
@@ -110,26 +110,44 @@ struct Listed {
 struct Operations {
     page: Page,
     operations: Vec<Asked>,
+    total: u64,
     pager: Pager,
+    action: String,
+    status: String,
     /// Of which instance alone.
-    tenant: Option<Uuid>,
+    tenant: String,
 }
 
 impl Operations {
+    fn is_filtered(&self) -> bool {
+        !(self.action.is_empty() && self.status.is_empty() && self.tenant.is_empty())
+    }
+
     /// The name of the one instance that is shown.
     fn subdomain(&self) -> Option<&str> {
-        self.tenant?;
-        self.operations.first().map(|asked| asked.subdomain.as_str())
+        let first = self.operations.first().filter(|_| !self.tenant.is_empty());
+        first.map(|asked| asked.subdomain.as_str())
+    }
+
+    /// The same of all instances.
+    fn of_all(&self) -> String {
+        address("/admin/operations", &[("action", &self.action), ("status", &self.status)])
     }
 }
 
 async fn operations(visit: Visit) -> Outcome {
     visit.signed_in()?;
-    // What is no id is left to the API to refuse.
-    let asked = Some(visit.query("tenant").trim()).filter(|id| !id.is_empty());
-    let body = json!({"page": asked_page(&visit), "tenantId": asked});
-    let Listed { operations, page, pages } = visit.call("admin.operations", body).await?;
-    let pager = Pager::new(page, pages, "/admin/operations", &[("tenant", asked.unwrap_or(""))]);
-    let tenant = asked.and_then(|id| id.parse().ok());
-    show(&Operations { page: visit.page("Operations"), operations, pager, tenant })
+    let filled = |name| visit.query(name).trim().to_owned();
+    let (tenant, action, status) = (filled("tenant"), filled("action"), filled("status"));
+    // What is no id and no word of the API's is left to the API to refuse.
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let body = json!({
+        "page": asked_page(&visit), "tenantId": some(&tenant), "action": some(&action),
+        "status": some(&status),
+    });
+    let Listed { operations, total, page, pages } = visit.call("admin.operations", body).await?;
+    let filters = [("tenant", &*tenant), ("action", &*action), ("status", &*status)];
+    let pager = Pager::new(page, pages, "/admin/operations", &filters);
+    let page = visit.page("Operations");
+    show(&Operations { page, operations, total, pager, action, status, tenant })
 }
