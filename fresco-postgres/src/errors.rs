@@ -92,6 +92,10 @@ fn meaning(code: &SqlState, message: &str) -> (ErrorKind, &'static str) {
         "XX000" if message.contains("concurrently") => {
             (Kind::Unavailable, "two changes of one object met; try again")
         }
+        // On the way into a database that is a template, or about to be dropped.
+        "55000" if message.contains("not currently accepting connections") => {
+            (Kind::Unavailable, "the database takes no connections now; try again")
+        }
         "55006" => (Kind::Unavailable, "the database is in use by a session that can't be ended"),
         "23505" | "42P04" | "42P06" | "42710" => (Kind::Conflict, "it is there already"),
         "2BP01" => (Kind::Conflict, "other objects depend on it"),
@@ -159,11 +163,13 @@ mod tests {
             ("08006", ""),
             ("40P01", ""),
             ("XX000", "tuple concurrently updated"),
+            ("55000", "database \"x\" is not currently accepting connections"),
         ] {
             let (kind, _) = meaning(&SqlState::from_code(code), message);
             assert_eq!(kind, ErrorKind::Unavailable, "{code}");
         }
         assert_eq!(meaning(&SqlState::from_code("XX000"), "broken").0, ErrorKind::Internal);
+        assert_eq!(meaning(&SqlState::from_code("55000"), "lastval").0, ErrorKind::Internal);
         assert_eq!(meaning(&SqlState::from_code("53200"), "").0, ErrorKind::Exhausted);
         assert_eq!(meaning(&SqlState::from_code("23505"), "").0, ErrorKind::Conflict);
     }
