@@ -2,6 +2,7 @@
 
 mod checks;
 mod hands;
+mod keys;
 mod view;
 
 use std::path::PathBuf;
@@ -12,13 +13,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use thirtyfour::LoggingPrefsLogLevel;
 use thirtyfour::prelude::*;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 pub use self::checks::{Load, Violation};
 use self::view::View;
 pub use self::view::{DESKTOP, PHONE, Theme};
-use crate::ports::free_port;
 
 /// How long anything may take that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,12 +43,14 @@ impl Browser {
     /// Starts one that takes this domain and all names below it for this machine, and knows no other.
     /// It shows light pages at the size [`DESKTOP`].
     pub async fn start(domain: &str) -> Self {
-        let port = free_port();
         let profile = std::env::temp_dir().join(format!("fresco-browser-{}", uuid::Uuid::new_v4()));
-        let mut command = Command::new("chromedriver");
-        command.arg(format!("--port={port}")).stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        let process = command.spawn().expect("chromedriver: apt-get install chromium-driver");
+        let mut command = Command::new(steady());
+        // At a port that is free: it says at which.
+        command.args(["chromedriver", "--port=0"]).stdin(Stdio::null()).kill_on_drop(true);
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process =
+            command.spawn().expect("fresco-e2e-steady, which cargo builds with the tests");
+        let port = port_of(&mut process).await;
         let mut wanted = DesiredCapabilities::chrome();
         for argument in [
             "--headless=new",
@@ -58,6 +61,8 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--no-first-run",
+            // What is scrolled to is there at once.
+            "--disable-smooth-scrolling",
             &format!("--user-data-dir={}", profile.display()),
             &format!(
                 "--host-resolver-rules=MAP {domain} 127.0.0.1, MAP *.{domain} 127.0.0.1, \
@@ -67,14 +72,8 @@ impl Browser {
             wanted.add_arg(argument).expect("an argument");
         }
         wanted.set_browser_log_level(LoggingPrefsLogLevel::All).expect("a log of the pages");
-        let deadline = Instant::now() + PATIENCE;
-        let driver = loop {
-            match WebDriver::new(format!("http://127.0.0.1:{port}"), wanted.clone()).await {
-                Ok(driver) => break driver,
-                Err(error) if Instant::now() > deadline => panic!("no browser: {error}"),
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        };
+        let address = format!("http://127.0.0.1:{port}");
+        let driver = WebDriver::new(address, wanted).await.expect("a browser");
         driver.set_script_timeout(PATIENCE).await.expect("a limit of time");
         let browser = Self { driver, process, profile, view: Mutex::new(View::default()) };
         browser.show_view().await;
@@ -125,6 +124,11 @@ impl Browser {
         answer.unwrap_or_else(|error| panic!("{body}: {error}")).json().clone()
     }
 
+    /// Runs this in every page of the tab from now on, before the page's own scripts.
+    pub async fn before_pages(&self, script: &str) {
+        self.tell("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+    }
+
     /// Starts what leads to another page, and waits until that page is there.
     pub async fn leave(&self, script: &str, args: Vec<Value>) {
         let mark = "window.stays = true;";
@@ -173,8 +177,39 @@ impl Browser {
 
     /// Ends the browser.
     pub async fn close(mut self) {
-        self.driver.quit().await.expect("the browser closes");
+        self.driver.clone().quit().await.expect("the browser closes");
         self.process.kill().await.expect("the driver ends");
         std::fs::remove_dir_all(&self.profile).expect("its profile can be removed");
     }
+}
+
+/// Of a test that fails: the driver is killed, and would leave the browser behind.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let Some(driver) = self.process.id() else { return };
+        let mut end = std::process::Command::new("pkill");
+        let _ = end.args(["-KILL", "--parent", &driver.to_string()]).status();
+        let _ = std::fs::remove_dir_all(&self.profile);
+    }
+}
+
+/// The program that runs another which shall not see the network change, beside the tests' own.
+fn steady() -> PathBuf {
+    let own = std::env::current_exe().expect("the path of this program");
+    let folder = own.parent().expect("its folder");
+    let folder = if folder.ends_with("deps") { folder.parent().expect("above") } else { folder };
+    folder.join("fresco-e2e-steady")
+}
+
+/// Where the driver listens, once it does.
+async fn port_of(driver: &mut Child) -> u16 {
+    let said = driver.stdout.as_mut().expect("what it says");
+    let mut lines = BufReader::new(said).lines();
+    while let Some(line) = lines.next_line().await.expect("chromedriver says something") {
+        let port = line.trim_end_matches('.').rsplit_once("successfully on port ");
+        if let Some(port) = port.and_then(|(_, port)| port.parse().ok()) {
+            return port;
+        }
+    }
+    panic!("chromedriver ended; is it there? apt-get install chromium-driver");
 }

@@ -15,6 +15,8 @@ mod scene;
 pub mod service;
 pub mod sights;
 pub mod site;
+#[path = "../../fresco-server/tests/support/smtp.rs"]
+pub mod smtp;
 mod stack;
 mod wiring;
 mod world;

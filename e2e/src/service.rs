@@ -203,6 +203,12 @@ impl Server {
         format!("http://{}:{}", self.address, self.port)
     }
 
+    /// Its port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Ends it at once, as a crash would.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("kill -9");
@@ -355,6 +361,15 @@ impl Visitor {
     /// The tenant, as its owner sees it.
     pub async fn tenant(&self, id: &str) -> Value {
         self.call(200, "tenants.get", json!({"tenantId": id})).await["tenant"].clone()
+    }
+}
+
+/// Waits until this holds.
+pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "in vain within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

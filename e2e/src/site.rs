@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::Stack;
 use crate::browser::Browser;
-use crate::service::{PASSWORD, Server, Service, Visitor};
+use crate::proxy::{Upstream, Wire};
+use crate::service::{PASSWORD, Server, Service, Visitor, until};
+use crate::smtp::MailServer;
 
 /// The domain of the platform and its tenants.
 pub const DOMAIN: &str = "localhost";
@@ -41,6 +43,9 @@ APP_CLAIM = "1"
 /// Somebody who looks at pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
+    /// Has one instance that is being set up and one that is being changed. Looked at first: neither
+    /// takes so long for ever.
+    Beginner,
     /// Not signed in.
     Nobody,
     /// Has no instance yet.
@@ -55,13 +60,14 @@ pub enum Who {
 
 impl Who {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Nobody, Self::Newcomer, Self::Owner, Self::Collector, Self::Admin];
+    pub const ALL: [Self; 6] =
+        [Self::Beginner, Self::Nobody, Self::Newcomer, Self::Owner, Self::Collector, Self::Admin];
 
     /// In words.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Beginner => "beginner",
             Self::Nobody => "nobody",
             Self::Newcomer => "newcomer",
             Self::Owner => "owner",
@@ -77,13 +83,26 @@ impl Who {
     }
 }
 
+/// How a server of the platform is set up. All of them share its people and its instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// As in development.
+    Usual,
+    /// Sends mail, and only who was invited may sign up.
+    Invites,
+    /// Nobody may sign up.
+    Closed,
+    /// Everybody has asked too often.
+    Hasty,
+    /// Docker can't be reached.
+    WithoutDocker,
+    /// The platform's own database can't be reached.
+    WithoutStore,
+}
+
 /// The platform.
 #[derive(Debug)]
-pub struct Site {
-    /// Its server.
-    pub server: Server,
-    /// Where browsers find it.
-    pub origin: String,
+pub struct Site<'a> {
     /// The owner's instance that runs.
     pub running: String,
     /// The owner's instance whose gate is still closed.
@@ -92,23 +111,39 @@ pub struct Site {
     pub stopped: String,
     /// The owner's instance that failed.
     pub failed: String,
+    /// The beginner's instance that is being set up.
+    pub coming: String,
+    /// The beginner's instance that is being changed.
+    pub busy: String,
     /// The owner's account.
     pub account: String,
     /// The owner's API key.
     pub key: String,
+    /// The invite of somebody who has not come yet.
+    pub invite: String,
+    stack: &'a Stack,
+    database: String,
     profile: PathBuf,
     people: Vec<(Who, Visitor)>,
+    servers: Vec<(Setup, Server)>,
+    _mail: MailServer,
+    _wires: [Wire; 2],
 }
 
-impl Site {
+impl<'a> Site<'a> {
     /// Starts it on this stack, served by this program.
-    pub async fn start(program: &str, stack: &Stack) -> Self {
-        let service = Service::new(program, stack).await.with("BASE_DOMAIN", DOMAIN);
-        let origin = format!("http://{DOMAIN}:{}", service.port());
-        let profile = std::env::temp_dir().join(format!("fresco-profile-{}.toml", service.port()));
-        std::fs::write(&profile, FIRST_VISITOR).expect("a profile of the app");
-        let service = service.with("PUBLIC_URL", &origin).with("FRESCO_APP", profile.display());
-        let server = service.start().await;
+    pub async fn start(program: &str, stack: &'a Stack) -> Self {
+        let usual = Service::new(program, stack).await.with("BASE_DOMAIN", DOMAIN);
+        let public_url = origin(usual.port());
+        let profile = std::env::temp_dir().join(format!("fresco-profile-{}.toml", usual.port()));
+        // An instance that is being set up is so as long as it is looked at.
+        let patient = FIRST_VISITOR.replace("boot_seconds = 180", "boot_seconds = 3600");
+        std::fs::write(&profile, patient).expect("a profile of the app");
+        let usual = usual
+            .with("FRESCO_APP", profile.display())
+            .with("SANDBOX_URL", "https://sandbox.example.org")
+            .with("PUBLIC_URL", public_url);
+        let server = usual.start().await;
         let mut people = Vec::new();
         for who in Who::ALL {
             let visitor = server.visitor();
@@ -119,15 +154,16 @@ impl Site {
             }
             people.push((who, visitor));
         }
-        let grant = service.command("admin").args(["grant", &Who::Admin.email()]).status().await;
+        let grant = usual.command("admin").args(["grant", &Who::Admin.email()]).status().await;
         assert!(grant.expect("the server's program").success(), "no admin");
         let by = |who: Who| &people[who as usize].1;
 
-        let (running, new, stopped, failed) = tokio::join!(
+        let (running, new, stopped, failed, busy) = tokio::join!(
             create(by(Who::Owner), "sleep-diaries", json!({}), "success"),
             create(by(Who::Owner), "family-networks", json!({}), "success"),
             create(by(Who::Owner), "pilot-2026", json!({}), "success"),
             create(by(Who::Owner), "peer-study", json!({"APP_EXIT_AT_BOOT": "7"}), "failed"),
+            create(by(Who::Beginner), "course-in-networks", json!({}), "success"),
         );
         let owner = by(Who::Owner);
         owner.call(200, "tenants.openGate", json!({"tenantId": running})).await;
@@ -137,10 +173,71 @@ impl Site {
         let key = owner.call(200, "apiKeys.create", key).await;
         let collectors = create(by(Who::Collector), "cohort-1", json!({}), "success").await;
         by(Who::Collector).act("stop", json!({"tenantId": collectors})).await;
-        multiply(stack, &service, &collectors).await;
+        multiply(stack, &usual, &collectors).await;
+
+        let slow = json!({"APP_BOOT_DELAY": "3600"});
+        let change = json!({"tenantId": busy, "environment": slow});
+        by(Who::Beginner).call(202, "tenants.update", change).await;
+        let wish = json!({"subdomain": "first-interviews", "environment": slow});
+        let coming = by(Who::Beginner).call(202, "tenants.create", wish).await;
         let text = |value: &Value| value.as_str().expect("an id").to_owned();
+        let coming = text(&coming["tenantId"]);
+        for id in [&busy, &coming] {
+            is_awaited(by(Who::Beginner), id).await;
+        }
+
+        let others = Others::start(&usual, stack).await;
+        let mut servers = vec![(Setup::Usual, server)];
+        servers.extend(others.servers);
         let (account, key) = (text(&session["user"]["id"]), text(&key["details"]["id"]));
-        Self { server, origin, running, new, stopped, failed, account, key, profile, people }
+        let site = Self {
+            running,
+            new,
+            stopped,
+            failed,
+            coming,
+            busy,
+            account,
+            key,
+            invite: others.invite,
+            stack,
+            database: usual.database().to_owned(),
+            profile,
+            people,
+            servers,
+            _mail: others.mail,
+            _wires: others.wires,
+        };
+        for (setup, path, status) in [
+            (Setup::Hasty, "/login", 429),
+            (Setup::WithoutDocker, "/health", 503),
+            (Setup::WithoutStore, "/health", 503),
+        ] {
+            let stranger = site.server(setup).visitor();
+            until(&format!("{setup:?} answers {path} with {status}"), async || {
+                let answer = stranger.get(path).send().await.expect("the server answers");
+                answer.status() == status
+            })
+            .await;
+        }
+        site
+    }
+
+    fn server(&self, setup: Setup) -> &Server {
+        let found = self.servers.iter().find(|(known, _)| *known == setup);
+        &found.expect("a server of each").1
+    }
+
+    /// Where browsers find the server that is set up like this.
+    #[must_use]
+    pub fn origin(&self, setup: Setup) -> String {
+        origin(self.server(setup).port())
+    }
+
+    /// Lets the hour be over of everybody who is signing up.
+    pub async fn end_sign_ups(&self) {
+        let over = "UPDATE fresco_server.wizard_sessions SET expires_at = now()";
+        self.stack.superuser_in(&self.database, over).await;
     }
 
     /// This person, calling the API.
@@ -149,20 +246,94 @@ impl Site {
         &self.people[who as usize].1
     }
 
-    /// Stops its server, which must end in order.
+    /// Stops its servers, which must end in order.
     pub async fn stop(self) {
-        assert!(self.server.stop().await.success(), "the server did not stop in order");
+        for (setup, server) in self.servers {
+            assert!(server.stop().await.success(), "{setup:?} did not stop in order");
+        }
         std::fs::remove_file(&self.profile).expect("the profile can be removed");
     }
 
     /// Lets a browser be this person's.
     pub async fn enter(&self, browser: &Browser, who: Who) {
-        browser.goto(&format!("{}/login", self.origin)).await;
+        let origin = self.origin(Setup::Usual);
+        browser.goto(&format!("{origin}/login")).await;
         browser.forget_session().await;
         if who != Who::Nobody {
-            browser.sign_in(&self.origin, &who.email(), PASSWORD).await;
+            browser.sign_in(&origin, &who.email(), PASSWORD).await;
         }
     }
+}
+
+fn origin(port: u16) -> String {
+    format!("http://{DOMAIN}:{port}")
+}
+
+/// The servers beside the usual one.
+struct Others {
+    servers: Vec<(Setup, Server)>,
+    invite: String,
+    mail: MailServer,
+    wires: [Wire; 2],
+}
+
+impl Others {
+    async fn start(usual: &Service, stack: &Stack) -> Self {
+        let mail = MailServer::plain();
+        let invites = mail
+            .settings()
+            .into_iter()
+            .fold(beside(usual).with("SIGNUP", "invite"), |service, (setting, value)| {
+                service.with(setting, value)
+            });
+        let told = invites.command("invite").arg("grace@university.example").output().await;
+        let told = String::from_utf8(told.expect("the server's program").stdout).expect("text");
+        let invite = told.lines().next().and_then(|link| link.split_once('=')).expect("a link").1;
+        let closed = beside(usual).with("SIGNUP", "closed");
+        let hasty = beside(usual).with("RATE_READS", "1/hour");
+        let docker = Wire::to(Upstream::Unix(stack.docker_socket().into())).await.expect("a wire");
+        let without_docker =
+            beside(usual).with("DOCKER_HOST", format!("tcp://{}", docker.address()));
+        let store = Wire::to(Upstream::Tcp(stack.postgres_address())).await.expect("a wire");
+        let without_store = beside(usual)
+            .with(
+                "TENANT_DATABASE_ADMIN_URL",
+                stack.url(stack.postgres_address(), usual.database()),
+            )
+            .with("DATABASE_URL", stack.url(store.address(), usual.database()))
+            .with("LOG", "off");
+
+        let mut servers = Vec::new();
+        for (setup, service) in [
+            (Setup::Invites, invites),
+            (Setup::Closed, closed),
+            (Setup::Hasty, hasty),
+            (Setup::WithoutDocker, without_docker),
+            (Setup::WithoutStore, without_store),
+        ] {
+            servers.push((setup, service.start().await));
+        }
+        docker.cut();
+        store.cut();
+        Self { servers, invite: invite.to_owned(), mail, wires: [docker, store] }
+    }
+}
+
+/// Another server of the same platform. Cookies know no ports: who is signed in at one is at all.
+fn beside(service: &Service) -> Service {
+    let service = service.clone().beside();
+    let origin = origin(service.port());
+    service.with("PUBLIC_URL", origin)
+}
+
+/// Waits until the app of an instance is waited for.
+async fn is_awaited(owner: &Visitor, id: &str) {
+    until("the app is waited for", async || {
+        let told = owner.call(200, "tenants.get", json!({"tenantId": id})).await;
+        let steps = told["operations"][0]["steps"].as_array().cloned().unwrap_or_default();
+        steps.iter().any(|step| step["name"] == "ready" && step["status"] == "running")
+    })
+    .await;
 }
 
 /// Asks for an instance and waits until that has ended so; its id.

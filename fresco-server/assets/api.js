@@ -48,17 +48,43 @@ function tell(state) {
   document.dispatchEvent(new CustomEvent("connection", { detail: state }));
 }
 
-/** An event stream of the API; tells the frame when it is interrupted, and goes on by itself. */
-export function listen(url, handlers) {
-  const stream = new EventSource(url);
-  stream.addEventListener("open", () => tell("online"));
-  stream.addEventListener("error", () => {
-    // A stream that was refused is closed; ask why.
-    if (stream.readyState === EventSource.CLOSED) call("auth.getSession").then((who) => who.user || tell("expired"), () => {});
-  });
-  for (const [name, handler] of Object.entries(handlers)) {
-    stream.addEventListener(name, (event) => handler(JSON.parse(event.data), stream));
-  }
-  addEventListener("pagehide", () => stream.close(), { once: true });
-  return stream;
+/** Milliseconds after which a stream that was refused is opened again; each time twice as many, up to the most. */
+const AGAIN = 1000, MOST = 30_000;
+
+/**
+ * An event stream of the API. What interrupts it is told to the frame; a refused one is opened again.
+ * `opened` is called each time it opens, and told whether it begins anew; each handler with its event's data,
+ * and with what closes the stream.
+ */
+export function listen(url, handlers, opened = () => {}) {
+  let stream, pause = AGAIN, timer;
+  const close = () => {
+    clearTimeout(timer);
+    stream.close();
+    stream = null;
+  };
+  const open = () => {
+    const mine = stream = new EventSource(url);
+    let anew = true;
+    mine.addEventListener("open", () => {
+      pause = AGAIN;
+      tell("online");
+      opened(anew);
+      anew = false;
+    });
+    mine.addEventListener("error", async () => {
+      // The browser connects again by itself, unless it was refused, which it does not tell why.
+      if (mine.readyState !== EventSource.CLOSED) return tell("offline");
+      const who = await call("auth.getSession").catch(() => null);
+      if (stream !== mine) return;
+      if (who && !who.user) return tell("expired");
+      timer = setTimeout(open, pause);
+      pause = Math.min(2 * pause, MOST);
+    });
+    for (const [name, handler] of Object.entries(handlers)) {
+      mine.addEventListener(name, (event) => handler(JSON.parse(event.data), close));
+    }
+  };
+  open();
+  addEventListener("pagehide", () => stream && close(), { once: true });
 }

@@ -61,7 +61,10 @@ export function prepare(part) {
     opener.dataset.ready = "";
     opener.addEventListener("click", (event) => {
       event.preventDefault();
-      document.getElementById(opener.dataset.dialog).showModal();
+      const dialog = document.getElementById(opener.dataset.dialog);
+      // By then the opener may have been drawn again, or be gone.
+      dialog.addEventListener("close", () => (document.getElementById(opener.id) ?? document.getElementById("main")).focus(), { once: true });
+      dialog.showModal();
     });
   }
   for (const closer of part.querySelectorAll("dialog [data-close]:not([data-ready])")) {
@@ -73,6 +76,12 @@ export function prepare(part) {
   }
 }
 prepare(document);
+
+// What stands behind the `#` of an address is not for the content's place: some pages read it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("main").focus();
+});
 
 // What an action led to was told; a page that is loaded again doesn't tell it again.
 const shown = new URL(location.href);
@@ -93,7 +102,5 @@ document.addEventListener("submit", (event) => {
   if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
   button.setAttribute("aria-disabled", "true");
 });
-// Coming back by the browser's button shows the page as it was left.
-addEventListener("pageshow", () => {
-  for (const button of document.querySelectorAll("form [aria-disabled]")) button.removeAttribute("aria-disabled");
-});
+// Coming back by the browser's button shows the page as it was left, which may be long ago.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());

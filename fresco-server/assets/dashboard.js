@@ -27,7 +27,7 @@ poll(async () => {
   const there = [told.total, ...told.tenants.map((tenant) => [tenant.id, tenant.status, tenant.desiredState])].join();
   // In between somebody may have asked for another list.
   const same = list().dataset.page === page && list().dataset.status === status && list().dataset.search === search;
-  if (same && (there !== shown() || (before && before !== now))) {
+  if (same && (there !== shown() || (before && before !== now) || list().querySelector("[data-working]"))) {
     const at = location.href;
     await draw();
     // Somebody asked for another list while this one came.

@@ -5,7 +5,7 @@ import { renew } from "./live.js";
 
 const at = (id) => document.getElementById(id);
 const here = () => at("deployment").dataset;
-let stream = null, renewing = false, again = false, since = performance.now();
+let watched = false, renewing = false, again = false, since = performance.now();
 
 function say(words) {
   at("say").textContent = words;
@@ -27,8 +27,6 @@ async function changed() {
   } while (again);
   renewing = false;
   if (here().state !== before) {
-    stream?.close();
-    stream = null;
     const title = at("deployment").querySelector("h1");
     say(title.textContent);
     title.focus();
@@ -55,11 +53,16 @@ function pulled({ progress }) {
 }
 
 function watch() {
-  if (here().state !== "working" || (stream && stream.readyState !== EventSource.CLOSED)) return;
-  stream = listen(`/api/operations/${here().operation}/events`, {
+  if (here().state !== "working" || watched) return;
+  watched = true;
+  listen(`/api/operations/${here().operation}/events`, {
     step: changed,
     progress: pulled,
-    done: (_, ended) => { ended.close(); changed(); },
+    done: (_, close) => {
+      close();
+      watched = false;
+      changed();
+    },
   });
 }
 
@@ -72,9 +75,9 @@ setInterval(() => {
   const place = at("elapsed");
   if (place) place.textContent = span(Number(place.dataset.seconds) + Math.floor((performance.now() - since) / 1000));
 }, 1000);
-// A stream that was refused, or whose last event was lost, is asked for again.
+// When the end was told, and the page could not be asked for.
 setInterval(async () => {
-  if (here().state !== "working" || (stream && stream.readyState !== EventSource.CLOSED)) return;
+  if (here().state !== "working" || watched) return;
   await changed();
   watch();
 }, 3000);

@@ -5,8 +5,9 @@ import { poll } from "./poll.js";
 
 const root = () => document.getElementById("instance");
 const operation = () => document.getElementById("current-operation").dataset;
-// The page may stand at the address of a form that was refused.
+// The page may stand at the address of a form that was refused, which nobody is to send once more.
 const address = root().dataset.address;
+if (location.pathname !== address) history.replaceState(null, "", address);
 
 let drawing = false, again = false;
 async function draw() {
@@ -16,7 +17,7 @@ async function draw() {
   while (again) {
     again = false;
     const focused = root().contains(document.activeElement);
-    const more = await renew(["instance"], address).catch(() => false);
+    const more = await renew(["instance"]).catch(() => false);
     if (!more) break;
     if (focused && document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true });
     // What was said when it began has been said.
@@ -36,8 +37,8 @@ function follow() {
   listen(`/api/operations/${id}/events`, {
     step: draw,
     progress: ({ progress }) => progress && fetched(progress),
-    done: (_, stream) => {
-      stream.close();
+    done: (_, close) => {
+      close();
       draw();
     },
   });

@@ -19,14 +19,17 @@ export async function renew(ids, url = location.href) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const id of ids) {
     const now = document.getElementById(id), then = page.getElementById(id);
-    // A dialog that somebody types into stays as it is.
-    if (!now || !then || now.querySelector("dialog[open]")) continue;
-    const focused = now.contains(document.activeElement) ? document.activeElement.id : "";
+    if (!now || !then) continue;
+    const focused = now.contains(document.activeElement) ? document.activeElement : null, read = focused?.scrollTop;
     const open = [...now.querySelectorAll("details[open][id]")].map((details) => details.id);
     now.replaceWith(document.adoptNode(then));
     for (const details of open) document.getElementById(details)?.setAttribute("open", "");
     prepare(then);
-    if (focused) document.getElementById(focused)?.focus();
+    const again = focused?.id && document.getElementById(focused.id);
+    if (!again) continue;
+    // Whoever looks at another part of the page stays there.
+    again.focus({ preventScroll: true });
+    again.scrollTop = read;
   }
   return true;
 }

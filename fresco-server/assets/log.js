@@ -8,7 +8,9 @@ const state = document.getElementById("log-state");
 const pause = document.getElementById("log-pause");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-let paused = false, waiting = [], fresh = true, stream;
+const news = document.getElementById("log-news");
+
+let paused = false, waiting = [], fresh = true;
 
 function line({ at, stream: where, text }) {
   const row = document.createElement("div"), time = document.createElement("time");
@@ -38,7 +40,7 @@ let drawing;
 function take(told) {
   waiting.push(told);
   if (waiting.length > MOST_LINES) waiting.shift();
-  if (paused) state.textContent = waiting.length === 1 ? "Paused; 1 new line" : `Paused; ${waiting.length} new lines`;
+  if (paused) news.textContent = waiting.length === 1 ? "1 new line" : `${waiting.length} new lines`;
   else drawing ??= requestAnimationFrame(() => {
     drawing = undefined;
     write();
@@ -46,19 +48,18 @@ function take(told) {
 }
 
 function follow() {
-  fresh = true;
-  waiting = [];
-  stream = listen(`/api/tenants/${tenant}/logs`, {
+  listen(`/api/tenants/${tenant}/logs`, {
     line: take,
-    end: () => {
-      stream.close();
+    end: (_, close) => {
+      close();
       say("The app does not run");
       setTimeout(whenItRuns, 2000);
     },
+  }, (anew) => {
+    fresh = anew;
+    if (anew) waiting = [];
+    say("Live");
   });
-  stream.addEventListener("open", () => say("Live"));
-  // Refused, as while the container is being replaced: there will be another one.
-  stream.addEventListener("error", () => stream.readyState === EventSource.CLOSED && setTimeout(whenItRuns, 2000));
 }
 
 /** Goes on as soon as the app runs again. */
@@ -82,6 +83,7 @@ pause.addEventListener("click", () => {
   pause.setAttribute("aria-pressed", String(paused));
   pause.textContent = paused ? "Go on" : "Pause";
   state.textContent = paused ? "Paused" : said;
+  news.textContent = "";
   if (!paused) lines.scrollTop = lines.scrollHeight;
   write();
 });

@@ -3,8 +3,10 @@
 // again; the password is not kept at all. From the deployment on, the server's own page takes over.
 import { call, Offline, Refusal } from "./api.js";
 import "./app.js";
-import { availability } from "./signup-address.js";
+import { availability } from "./availability.js";
 import { strength } from "./signup-strength.js";
+import { readDocuments } from "./signup-texts.js";
+import { clear, link, mark, missing, tell } from "./signup-told.js";
 
 const KEY = "fresco.signup", STEPS = ["account", "use", "address", "terms"];
 const at = (id) => document.getElementById(id);
@@ -25,39 +27,11 @@ const kept = {
   forget() { try { localStorage.removeItem(KEY); } catch { /* see above */ } },
 };
 
-// ---- What is told.
-
-/** Tells something above the step; `parts` are texts and elements. */
-function tell(kind, ...parts) {
-  const place = at("told");
-  place.className = `notice ${kind}`;
-  place.setAttribute("role", kind === "error" ? "alert" : "status");
-  place.replaceChildren(...parts);
-  place.hidden = parts.length === 0;
-}
-
-function link(href, text) {
-  return Object.assign(document.createElement("a"), { href, textContent: text });
-}
-
-/** Says what is wrong with a field, or that nothing is. */
-function mark(id, words = "") {
-  const wrong = at(`${id}-wrong`), field = at(id);
-  wrong.textContent = words;
-  wrong.hidden = !words;
-  if (words) field?.setAttribute("aria-invalid", "true");
-  else field?.removeAttribute("aria-invalid");
-}
-
-function clear(form) {
-  tell("error");
-  for (const wrong of form.querySelectorAll(".wrong")) mark(wrong.id.replace(/-wrong$/, ""));
-}
-
 /** Says so at the field that is meant, and above the step where there is none. */
 function refuse(form, error) {
   if (!(error instanceof Refusal || error instanceof Offline)) throw error;
   if (error.code === "unknown_session") return ended();
+  if (error.code === "code_spent") return ended("Too many codes were wrong. Type your password again, and you get another letter.");
   if (error instanceof Offline) return tell("error", "This was not sent, since the platform can't be reached. Try again once it can.");
   const field = FIELDS[error.code] ?? error.field;
   const shown = field && form.querySelector(`#${field}-wrong`);
@@ -66,14 +40,6 @@ function refuse(form, error) {
   (at(field) ?? form.querySelector(`[name="${field}"]`))?.focus();
 }
 const FIELDS = { invite_required: "invite", email_domain_refused: "email", wrong_code: "code" };
-
-/** What has to be typed before the platform is asked. */
-function missing(form, ...wanted) {
-  const empty = wanted.filter(([, there]) => !there);
-  for (const [id, , words] of empty) mark(id, words);
-  if (empty.length) (at(empty[0][0]) ?? form.querySelector(`[name="${empty[0][0]}"]`)).focus();
-  return empty.length > 0;
-}
 
 /** A form that is sent once at a time, and says what was refused. */
 function onSubmit(form, send) {
@@ -162,11 +128,13 @@ function took(answer) {
   fill();
 }
 
-/** The hour is over, or the session was ended: what was typed still stands in the forms. */
-function ended() {
+const OVER = "This sign-up was begun more than an hour ago and has ended. What you typed still stands here; only your password has to be typed again.";
+
+/** The session is good no more: what was typed still stands in the forms. */
+function ended(words = OVER) {
   kept.forget();
   session = state = null;
-  tell("warning", "This sign-up was begun more than an hour ago and has ended. What you typed still stands here; only your password has to be typed again.");
+  tell("warning", words);
   show("account", { replace: true });
   at("told").focus();
 }
@@ -287,37 +255,6 @@ onSubmit(at("address-form"), async () => {
 
 // ---- 4. Terms.
 
-/** Puts the texts of the pages of these names into their boxes. */
-async function readDocuments() {
-  for (const box of document.querySelectorAll("[data-document]:not([data-read])")) {
-    box.dataset.read = "";
-    box.textContent = "One moment …";
-    try {
-      const answer = await fetch(box.dataset.document, { headers: { accept: "text/html" } });
-      if (!answer.ok) throw new Error(String(answer.status));
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const text = page.getElementById("main");
-      for (const part of text.querySelectorAll("h1, script, form, nav, .notice")) part.remove();
-      for (const part of text.querySelectorAll("[id]")) part.removeAttribute("id");
-      for (const a of text.querySelectorAll("a[href]")) a.target = "_blank";
-      // Headings stand below that of the box.
-      for (const heading of text.querySelectorAll("h2, h3, h4")) {
-        const lower = document.createElement(`h${Number(heading.tagName[1]) + 1}`);
-        lower.append(...heading.childNodes);
-        heading.replaceWith(lower);
-      }
-      box.replaceChildren(...document.adoptNode(text).childNodes);
-    } catch {
-      delete box.dataset.read;
-      const page = link(box.dataset.document, "Read it in a tab of its own");
-      page.target = "_blank";
-      const words = document.createElement("p");
-      words.append("The text can't be shown here at the moment. ", page, ".");
-      box.replaceChildren(words);
-    }
-  }
-}
-
 onSubmit(at("terms-form"), async () => {
   const [termsAccepted, privacyAccepted] = [at("termsAccepted").checked, at("privacyAccepted").checked];
   if (missing(at("terms-form"), ["termsAccepted", termsAccepted, "Without this there can be no instance."],
@@ -427,6 +364,7 @@ async function begin() {
       if (error.code === "unknown_session") return ended();
       if (!(error instanceof Refusal || error instanceof Offline)) throw error;
       at("loading").querySelector("p").textContent = error.message;
+      at("over").hidden = false;
       await sleep(2000);
     }
   }

@@ -41,7 +41,10 @@ impl Browser {
         self.tell("Runtime.evaluate", json!({"expression": source})).await;
         let found = self
             .run(
-                "const {violations} = await axe.run(document, {
+                // Colours on their way to others are those of no theme.
+                "await Promise.all(document.getAnimations().filter((it) => it instanceof CSSTransition)
+                     .map((it) => it.finished.catch(() => {})));
+                 const {violations} = await axe.run(document, {
                      resultTypes: ['violations'], rules: {'target-size': {enabled: true}},
                  });
                  return violations.map(({id, help, nodes}) => ({id, help, nodes: nodes.map(

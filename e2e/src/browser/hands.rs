@@ -73,11 +73,6 @@ impl Browser {
         .await;
     }
 
-    /// Presses keys where the focus is, one after another: `Key::Tab + ""`, `Key::Enter + ""`, or text.
-    pub async fn press(&self, keys: impl Into<TypingData>) {
-        self.driver.active_element().await.expect("a focus").send_keys(keys).await.expect("keys");
-    }
-
     /// The value of a field.
     pub async fn value(&self, selector: &str) -> String {
         self.until(&format!("there is no {selector}"), async || {

@@ -10,18 +10,18 @@ use crate::service::{PROGRAM, email, name};
 const DOMAIN: &str = "localhost";
 
 /// Somebody in front of a browser who is signed in, with one instance that runs.
-struct Scene {
+pub(crate) struct Scene {
     server: Server,
-    browser: Browser,
+    pub(crate) browser: Browser,
     platform: String,
-    visitor: Visitor,
-    tenant: String,
-    subdomain: String,
-    email: String,
+    pub(crate) visitor: Visitor,
+    pub(crate) tenant: String,
+    pub(crate) subdomain: String,
+    pub(crate) email: String,
 }
 
 impl Scene {
-    async fn new(stack: &Stack) -> Self {
+    pub(crate) async fn new(stack: &Stack) -> Self {
         let service = Service::new(PROGRAM, stack).await;
         let platform = format!("http://{DOMAIN}:{}", service.port());
         let server = service.start().await;
@@ -31,24 +31,24 @@ impl Scene {
         Self { server, browser, platform, visitor, tenant, subdomain, email }
     }
 
-    async fn sign_in(&self) {
+    pub(crate) async fn sign_in(&self) {
         self.browser.sign_in(&self.platform, &self.email, PASSWORD).await;
     }
 
-    async fn go(&self, path: &str) {
+    pub(crate) async fn go(&self, path: &str) {
         self.browser.goto(&format!("{}{path}", self.platform)).await;
     }
 
-    async fn page(&self, part: &str) {
+    pub(crate) async fn page(&self, part: &str) {
         self.go(&format!("/instances/{}{part}", self.tenant)).await;
     }
 
     /// The button of the instance that does this.
-    fn button(&self, what: &str) -> String {
+    pub(crate) fn button(&self, what: &str) -> String {
         format!("#{what}-{}", self.tenant)
     }
 
-    async fn end(self, complaints: &[&str]) {
+    pub(crate) async fn end(self, complaints: &[&str]) {
         let told = self.browser.complaints().await;
         let told: Vec<_> = told
             .into_iter()
@@ -87,15 +87,19 @@ pub(crate) async fn two_tabs_and_every_button(stack: &Stack) {
     browser.wait_for_text_in("#instances", "Running").await;
     browser.click(&scene.button("restart")).await;
     browser.wait_for_text("The instance restarts.").await;
+    browser.wait_for_text_in("#instances", "Restarting").await;
     browser.switch(&one).await;
     browser.wait_for_text_in("#current-operation", "Restarting").await;
     browser.wait_for_text_in("#current-operation", "Done").await;
+    browser.switch(&list).await;
+    browser.wait_for_text_in("#instances", "Running").await;
+    browser.switch(&one).await;
 
     // A further one: what is taken is said while it is typed, and what is free is one click away.
     scene.go("/instances/new").await;
     browser.type_into("#subdomain", &scene.subdomain).await;
-    browser.wait_for_text_in("#availability", "Somebody has this one.").await;
-    browser.click("#suggestions a").await;
+    browser.wait_for_text_in("#availability", "This name is taken.").await;
+    browser.click(".chip").await;
     browser.wait_for_text_in("#availability", "is free").await;
     let second = browser.value("#subdomain").await;
     browser.click("#new-instance .button:not(.quiet)").await;
@@ -146,7 +150,7 @@ pub(crate) async fn a_log_as_it_is_written(stack: &Stack) {
     browser.wait_for_text_in("#log-state", "Paused").await;
     let before = browser.count(lines).await;
     scene.visitor.act("start", id).await;
-    browser.wait_for_text_in("#log-state", "new lines").await;
+    browser.wait_for_text_in("#log-news", "new line").await;
     assert_eq!(browser.count(lines).await, before, "paused");
     browser.click("#log-pause").await;
     browser.wait_for_text_in("#log-state", "Live").await;

@@ -19,7 +19,9 @@ mod dice;
 mod docker;
 #[path = "../../../fresco-docker/tests/isolation/engine.rs"]
 mod engine;
+mod hitches;
 mod isolation;
+mod keyboard;
 mod kills;
 mod life;
 mod matrix;
@@ -29,13 +31,10 @@ mod repair;
 mod servers;
 mod service;
 mod signup;
-#[allow(dead_code, reason = "others use the rest of it")]
-#[path = "../../../fresco-server/tests/support/smtp.rs"]
-mod smtp;
 
 use std::sync::Arc;
 
-use fresco_e2e::Stack;
+use fresco_e2e::{Stack, smtp};
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -140,6 +139,13 @@ fn main() {
         dashboard::two_tabs_and_every_button,
         dashboard::a_log_as_it_is_written,
         dashboard::without_javascript,
+        keyboard::signing_up,
+        keyboard::instances,
+        keyboard::settings,
+        hitches::streams_that_are_cut_or_refused,
+        hitches::pages_that_are_loaded_again,
+        hitches::a_sign_up_that_can_not_be_gone_on_with,
+        hitches::too_many_wrong_codes,
         isolation::told_to_stop_in_the_middle_of_a_proof,
         isolation::without_the_right_no_new_tenant_is_let_in,
         claim::a_stranger_who_comes_first_does_not_become_owner,

@@ -50,13 +50,14 @@ pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
     site.stop().await;
 }
 
-async fn faults_of(browser: &Browser, site: &Site, sight: &Sight) -> Vec<String> {
+async fn faults_of(browser: &Browser, site: &Site<'_>, sight: &Sight) -> Vec<String> {
     let mut faults = Vec::new();
     let load = browser.load().await;
     if load.weight > MOST_WEIGHT {
         faults.push(format!("{} bytes: {:?}", load.weight, load.addresses));
     }
-    let elsewhere = load.addresses.iter().filter(|address| !address.starts_with(&site.origin));
+    let origin = site.origin(sight.setup);
+    let elsewhere = load.addresses.iter().filter(|address| !address.starts_with(&origin));
     faults.extend(elsewhere.map(|address| format!("it asks for {address}")));
     for violation in browser.axe().await {
         let elements = violation.elements.join("\n    ");

@@ -1,6 +1,5 @@
 //! Signing up in a browser: the whole wizard, to a page of one's own.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use fresco_e2e::Stack;
@@ -16,28 +15,28 @@ use crate::smtp::MailServer;
 const DOMAIN: &str = "localhost";
 
 /// A platform, somebody in front of a browser, and whom and what they make.
-struct Scene {
-    server: Server,
-    browser: Browser,
+pub(crate) struct Scene {
+    pub(crate) server: Server,
+    pub(crate) browser: Browser,
     platform: String,
-    email: String,
-    subdomain: String,
+    pub(crate) email: String,
+    pub(crate) subdomain: String,
 }
 
 impl Scene {
-    async fn of(service: Service) -> Self {
+    pub(crate) async fn of(service: Service) -> Self {
         let platform = format!("http://{DOMAIN}:{}", service.port());
         let server = service.start().await;
         let browser = Browser::start(DOMAIN).await;
         Self { server, browser, platform, email: email(), subdomain: name() }
     }
 
-    async fn begin(&self) {
+    pub(crate) async fn begin(&self) {
         self.browser.goto(&format!("{}/signup", self.platform)).await;
         self.browser.wait_for("#account-form").await;
     }
 
-    async fn account(&self) {
+    pub(crate) async fn account(&self) {
         self.browser.type_into("#email", &self.email).await;
         self.browser.type_into("#password", PASSWORD).await;
         self.onward("account").await;
@@ -63,7 +62,7 @@ impl Scene {
         self.onward("terms").await;
     }
 
-    async fn onward(&self, form: &str) {
+    pub(crate) async fn onward(&self, form: &str) {
         self.browser.click(&format!("#{form}-form .onward .button:not([type=button])")).await;
     }
 
@@ -77,7 +76,7 @@ impl Scene {
         self.browser.wait_for("#deployment[data-state]").await;
     }
 
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         self.browser.wait_for("#deployment[data-state=ready]").await;
     }
 
@@ -95,7 +94,7 @@ impl Scene {
     }
 
     /// The same after answers of these statuses, which browsers write down.
-    async fn is_clean_but(&self, one: &str, other: &str) {
+    pub(crate) async fn is_clean_but(&self, one: &str, other: &str) {
         let complaints = self.browser.complaints().await;
         let expected = |words: &String| {
             words.contains(&format!("status of {one}"))
@@ -104,16 +103,14 @@ impl Scene {
         assert!(complaints.iter().all(expected), "{complaints:?}");
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.is_clean().await;
         self.browser.close().await;
         assert!(self.server.stop().await.success());
     }
 
     /// Looks at a step, as everybody may see it: nothing keeps anybody out, and nothing is too wide.
-    /// Where pictures are wished for, in the folder `FRESCO_SHOTS`, it takes them.
     async fn look(&self, step: &str) {
-        let folder = std::env::var_os("FRESCO_SHOTS").map(PathBuf::from);
         for (size, words) in [(PHONE, "phone"), (DESKTOP, "desktop")] {
             for theme in [Theme::Dark, Theme::Light] {
                 self.browser.resize(size).await;
@@ -121,10 +118,6 @@ impl Scene {
                 let found = self.browser.axe().await;
                 assert!(found.is_empty(), "{step}, {words}, {theme:?}: {found:#?}");
                 assert_eq!(self.browser.overflow().await, 0, "{step}, {words}");
-                if let Some(folder) = &folder {
-                    let file = format!("signup-{step}-{words}-{}.png", theme.name());
-                    self.browser.screenshot(&folder.join(file)).await;
-                }
             }
         }
     }

@@ -8,6 +8,8 @@ use poem::{IntoResponse, Request, Response};
 
 use crate::http::edge;
 use crate::http::problem::{Problem, ProblemWords};
+use crate::web::Web;
+use crate::web::client::OnBehalf;
 use crate::web::layout::{Account, Page, Site};
 use crate::web::visit::{Stop, go, html};
 
@@ -17,7 +19,7 @@ pub(super) struct Asker {
     pub(super) site: Arc<Site>,
     pub(super) account: Option<Account>,
     /// Where to come back to after signing in.
-    pub(super) target: Option<String>,
+    pub(super) target: String,
     pub(super) path: String,
     pub(super) had_session: bool,
 }
@@ -49,9 +51,7 @@ pub(super) fn answer(asker: &Asker, stop: Stop) -> Response {
 
 fn to_sign_in(asker: &Asker) -> Response {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if let Some(target) = &asker.target {
-        query.append_pair("next", target);
-    }
+    query.append_pair("next", &asker.target);
     if asker.had_session {
         query.append_pair("done", "session_ended");
     }
@@ -90,10 +90,15 @@ pub(super) fn looks_at_a_page(request: &Request) -> bool {
 }
 
 /// The same answer, as a page when it is a problem.
-pub(super) fn for_people(site: &Arc<Site>, answer: poem::Result<Response>) -> Response {
+pub(super) async fn for_people(
+    web: &Web,
+    by: &OnBehalf,
+    answer: poem::Result<Response>,
+) -> Response {
     let answer = answer.unwrap_or_else(edge::response);
     let Some(ProblemWords(words)) = answer.data().cloned() else { return answer };
-    let page = |title: &str| Page::new(site, None, "", title);
+    let account = web.account(by).await.ok().flatten();
+    let page = |title: &str| Page::new(&web.site, account.as_ref(), "", title);
     let words = match answer.status() {
         // To programs it says where the calls are listed.
         StatusCode::NOT_FOUND => {

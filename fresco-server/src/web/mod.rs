@@ -18,13 +18,16 @@ use std::sync::Arc;
 
 use poem::endpoint::{DynEndpoint, ToDynEndpoint, make};
 use poem::http::Method;
+use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, RouteMethod};
+use serde_json::json;
 
 use crate::http::addresses::Addresses;
+use crate::http::edge;
 use crate::http::guard::Guard;
 use crate::platform::Platform;
-use crate::web::client::Client;
-use crate::web::layout::Site;
+use crate::web::client::{Client, OnBehalf, Refusal};
+use crate::web::layout::{Account, SignedIn, Site};
 use crate::web::visit::{Outcome, Visit};
 
 /// What pages are made with.
@@ -42,6 +45,8 @@ pub(crate) struct Pages(Vec<Address>);
 struct Address {
     path: &'static str,
     methods: Vec<Method>,
+    /// Whether there is something to look at, and not only a way to it.
+    shown: bool,
     make: Box<dyn FnOnce(&Web) -> RouteMethod>,
 }
 
@@ -55,13 +60,20 @@ impl Pages {
         self.at(path, vec![Method::GET], move |web| poem::get(web.endpoint(show)))
     }
 
-    /// What a form is sent to that stands on a page of another address.
-    fn form<F, Fut>(self, path: &'static str, take: F) -> Self
+    /// What a form is sent to that stands on a page of another address, which whoever looks here is
+    /// led to: its refusal is shown here, too, and may be loaded again.
+    fn form<F, Fut>(mut self, path: &'static str, page: &'static str, take: F) -> Self
     where
         F: Fn(Visit) -> Fut + Copy + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        self.at(path, vec![Method::POST], move |web| poem::post(web.endpoint(take)))
+        let methods = vec![Method::GET, Method::POST];
+        let make = move |web: &Web| {
+            let lead = move |visit: Visit| async move { visit::go(&visit.filled(page)) };
+            poem::get(web.endpoint(lead)).post(web.endpoint(take))
+        };
+        self.0.push(Address { path, methods, shown: false, make: Box::new(make) });
+        self
     }
 
     /// A page whose form is sent to its own address.
@@ -84,7 +96,7 @@ impl Pages {
         methods: Vec<Method>,
         make: impl FnOnce(&Web) -> RouteMethod + 'static,
     ) -> Self {
-        self.0.push(Address { path, methods, make: Box::new(make) });
+        self.0.push(Address { path, methods, shown: true, make: Box::new(make) });
         self
     }
 
@@ -105,10 +117,23 @@ impl Pages {
 #[must_use]
 pub fn pages() -> Vec<&'static str> {
     let pages = pages::add(Pages::default()).0.into_iter();
-    pages.filter(|page| page.methods.contains(&Method::GET)).map(|page| page.path).collect()
+    pages.filter(|page| page.shown).map(|page| page.path).collect()
 }
 
 impl Web {
+    /// Who is signed in.
+    ///
+    /// # Errors
+    /// What hinders knowing it.
+    async fn account(&self, by: &OnBehalf) -> Result<Option<Account>, Refusal> {
+        // Without a cookie there is nobody to ask after.
+        if !by.has_cookie() {
+            return Ok(None);
+        }
+        let session = self.client.call::<SignedIn>(by, "auth.getSession", &json!({})).await;
+        session.map(|answer| answer.body.account())
+    }
+
     fn endpoint<F, Fut>(&self, page: F) -> impl Endpoint<Output = Response> + use<F, Fut>
     where
         F: Fn(Visit) -> Fut + Copy + Send + Sync + 'static,
@@ -141,21 +166,27 @@ where
     let api: Arc<dyn DynEndpoint<Output = Response>> = Arc::new(ToDynEndpoint(api));
     let site = Arc::new(Site::new(&platform.config));
     let client = Client::new(Arc::clone(&api), platform.clone());
-    let web = Web { client, site: Arc::clone(&site), platform: platform.clone() };
+    let web = Web { client, site, platform: platform.clone() };
     let pages = pages::add(assets::add(Pages::default()));
     let addresses = pages.addresses();
-    let pages = Arc::new(pages.routes(&web).with(guard.of_pages(addresses.clone())));
+    let pages = pages.routes(&web).with(guard.of_pages(addresses.clone()));
+    // Whoever looks at a page that failed is told so by a page.
+    let pages = Arc::new(pages.with(CatchPanic::new().with_handler(edge::panicked)));
     make(move |request: Request| {
-        let (api, pages, site) = (Arc::clone(&api), Arc::clone(&pages), Arc::clone(&site));
+        let (api, pages, web) = (Arc::clone(&api), Arc::clone(&pages), web.clone());
         let page = addresses.knows(request.uri().path());
         async move {
-            let looked = error::looks_at_a_page(&request);
+            let looked =
+                error::looks_at_a_page(&request).then(|| OnBehalf::of(&request, &web.platform));
             let answer = if page {
                 pages.call(request).await.map(IntoResponse::into_response)
             } else {
                 api.call(request).await
             };
-            if looked { Ok(error::for_people(&site, answer)) } else { answer }
+            match looked {
+                Some(by) => Ok(error::for_people(&web, &by, answer).await),
+                None => answer,
+            }
         }
     })
 }

@@ -22,6 +22,9 @@ pub(super) struct Tenant {
     pub(super) last_deployed_at: Option<DateTime<Utc>>,
     pub(super) error: Option<Failure>,
     pub(super) expires_at: Option<DateTime<Utc>>,
+    /// What is being done with it that its status does not tell, as far as a page has asked.
+    #[serde(skip)]
+    doing: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -79,11 +82,23 @@ fn plain<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 }
 
 impl Tenant {
+    /// Takes note of what is being done with it; the newest operation is the first.
+    pub(super) fn note(&mut self, operations: &[Operation]) {
+        let now = operations.first().filter(|now| now.is_open());
+        self.doing = now.filter(|_| self.status == "active").map(Operation::title);
+    }
+
+    /// Whether its status does not tell all.
+    pub(super) const fn is_worked_on(&self) -> bool {
+        self.doing.is_some()
+    }
+
     /// Whether something is being done with it, so that its buttons wait.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.status.as_str(), "pending" | "provisioning" | "destroying")
             || self.is_starting()
             || self.is_stopping()
+            || self.is_worked_on()
     }
 
     fn is_starting(&self) -> bool {
@@ -101,6 +116,9 @@ impl Tenant {
 
     /// How it stands, for people.
     pub(super) fn standing(&self) -> &'static str {
+        if let Some(doing) = self.doing {
+            return doing;
+        }
         match self.status.as_str() {
             "pending" => "Waiting",
             "provisioning" => "Being set up",

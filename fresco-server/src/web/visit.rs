@@ -7,14 +7,14 @@ use fresco_core::{Generation, Route, Subdomain, TenantId};
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 use crate::web::Web;
 use crate::web::client::{Answered, OnBehalf, Refusal};
 use crate::web::error::Asker;
-use crate::web::layout::{Account, Notice, Page, SignedIn, Site};
+use crate::web::layout::{Account, Notice, Page, Site};
 
 /// A name that stands for the one that somebody is about to choose.
 const SAMPLE: &str = "your-study";
@@ -68,13 +68,7 @@ impl Visit {
             _ => Form::default(),
         };
         let parts = request.path_params::<HashMap<String, String>>().unwrap_or_default();
-        // Without a cookie there is nobody to ask after.
-        let account = if by.has_cookie() {
-            let session = web.client.call::<SignedIn>(&by, "auth.getSession", &json!({})).await;
-            session.map(|answer| answer.body.account())
-        } else {
-            Ok(None)
-        };
+        let account = web.account(&by).await;
         let query = query.into_iter().collect();
         Ok(Self { web, by, account, target, path, parts, query, form })
     }
@@ -83,8 +77,8 @@ impl Visit {
         Asker {
             site: self.web.site.clone(),
             account: self.account().cloned(),
-            // After a form there is no page at that address to come back to.
-            target: if self.form.sent { None } else { Some(self.target.clone()) },
+            // Whoever looks at the address of a form is led to its page.
+            target: self.form.some("back").unwrap_or(&self.target).to_owned(),
             path: self.path.clone(),
             had_session: self.by.has_cookie(),
         }
@@ -134,6 +128,15 @@ impl Visit {
     /// The part of the path that stands for anything, in braces in its route.
     pub(super) fn part(&self, name: &str) -> &str {
         self.parts.get(name).map_or("", String::as_str)
+    }
+
+    /// The address of this pattern, whose parts in braces are those of the present one.
+    pub(super) fn filled(&self, pattern: &str) -> String {
+        let fill = |path: String, (name, part): (&String, &String)| {
+            let part: String = url::form_urlencoded::byte_serialize(part.as_bytes()).collect();
+            path.replace(&format!("{{{name}}}"), &part)
+        };
+        self.parts.iter().fold(pattern.to_owned(), fill)
     }
 
     /// A value of the query; empty when there is none.
@@ -251,7 +254,6 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 /// What was typed into a form.
 #[derive(Default)]
 pub(super) struct Form {
-    sent: bool,
     fields: Vec<(String, String)>,
 }
 
@@ -266,7 +268,7 @@ impl Form {
     async fn read(request: &mut Request) -> Result<Self, Problem> {
         let body = request.take_body().into_bytes().await.map_err(|_| Problem::internal())?;
         let fields = url::form_urlencoded::parse(&body).into_owned().collect();
-        Ok(Self { sent: true, fields })
+        Ok(Self { fields })
     }
 
     /// The first value of this field; empty when there is none.

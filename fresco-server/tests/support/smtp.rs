@@ -10,6 +10,7 @@ use uuid::Uuid;
 pub const LOGIN: (&str, &str) = ("fresco", "hunter2 and a /");
 
 /// The server. It ends with this value.
+#[derive(Debug)]
 pub struct MailServer {
     process: Child,
     folder: PathBuf,
@@ -65,6 +66,7 @@ impl MailServer {
         vec![("SMTP_URL", format!("smtp://127.0.0.1:{}?tls=none", self.port)), from]
     }
 
+    /// The certificate by which it is known.
     pub fn ca(&self) -> PathBuf {
         self.folder.join("cert.pem")
     }

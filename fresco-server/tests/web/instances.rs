@@ -1,9 +1,7 @@
 //! A person's instances, as somebody sees and handles them who runs no script.
 
-use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::site::Site;
 use crate::{Shown, Visitor, site};
 
 /// An instance of this name that runs; its id.
@@ -187,17 +185,69 @@ async fn nobody_elses_business() {
     for part in ["start", "stop", "restart", "open", "change", "destroy"] {
         let path = format!("/instances/{id}/{part}");
         eve.send(&path, &typed).await.is(404).lacks("ants</h1>");
-        nobody.send(&path, &typed).await.leads_to("/login?");
+        // Back to the form, or to where its button stands.
+        let to = format!("/login?next={}", path.replace('/', "%2F"));
+        nobody.send(&path, &typed).await.leads_to(&to);
     }
+    let back = [("back", "/dashboard?view=list")];
+    let to = "/login?next=%2Fdashboard%3Fview%3Dlist";
+    nobody.send(&format!("/instances/{id}/stop"), &back).await.leads_to(to);
     nobody.get("/dashboard").await.leads_to("/login?next=%2Fdashboard");
-    nobody.send("/instances/new", &[("subdomain", "bees")]).await.leads_to("/login?");
+    nobody
+        .send("/instances/new", &[("subdomain", "bees")])
+        .await
+        .leads_to("/login?next=%2Finstances%2Fnew");
     for path in ["/instances/x", "/instances/x/log", "/instances/x/destroy"] {
         ada.get(path).await.is(404);
     }
     assert_eq!(told(&ada, &id).await["operations"].as_array().unwrap().len(), 1);
-    let shown: &Site = &site;
-    let request = shown.request(Method::GET, &format!("/instances/{id}/stop"));
-    assert_eq!(request.send().await.0.status(), 405);
+}
+
+/// The address of a form leads to its page: it is there in the browser after a refusal.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_refusal_can_be_loaded_again() {
+    let site = site(&[]).await;
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    let id = running(&ada, "ants").await;
+    for (form, page) in [
+        (format!("/instances/{id}/start"), format!("/instances/{id}")),
+        (format!("/instances/{id}/stop"), format!("/instances/{id}")),
+        (format!("/instances/{id}/restart"), format!("/instances/{id}")),
+        (format!("/instances/{id}/open"), format!("/instances/{id}")),
+        ("/settings/email".to_owned(), "/settings".to_owned()),
+        ("/settings/verification".to_owned(), "/settings".to_owned()),
+        (format!("/settings/sessions/{id}/revoke"), "/settings/sessions".to_owned()),
+        ("/instances/%2F%2Fevil/stop".to_owned(), "/instances/%2F%2Fevil".to_owned()),
+        ("/logout".to_owned(), "/".to_owned()),
+    ] {
+        ada.get(&form).await.leads_to(&page);
+    }
+    assert_eq!(site.who(&ada.cookie).await, "ada@example.org");
+    assert_eq!(told(&ada, &id).await["operations"].as_array().unwrap().len(), 1);
+}
+
+/// One that restarts does not run, wherever it is told.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_restarts_is_said_to_restart() {
+    let site = site(&[]).await;
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    let id = running(&ada, "ants").await;
+    let slow = fresco_core::memory::MemoryApp::slow(std::time::Duration::from_secs(600));
+    site.world.image("memory/app:1".parse().unwrap(), slow);
+    let page = format!("/instances/{id}");
+    ada.get("/dashboard").await.is(200).has(">Running</span>").lacks("data-working");
+    let typed = [("memory", "600"), ("cpus", "0.5"), ("image", "memory/app:1")];
+    ada.send(&format!("{page}/change"), &typed).await;
+    assert_eq!(told(&ada, &id).await["tenant"]["status"], "active");
+    for path in ["/dashboard", &page, &format!("{page}/log"), &format!("{page}/change")] {
+        let shown = ada.get(path).await.is(200);
+        shown.has("busy\">Updating</span>").lacks("active\">Running</span>");
+    }
+    ada.get("/dashboard").await.is(200).has("data-working").lacks("/stop\"");
+    ada.send(&format!("{page}/destroy"), &[("confirmation", "ants")]).await;
+    assert_eq!(settled(&ada, &id).await, ("destroy".into(), "destroyed".into()));
 }
 
 /// What an app writes is text, whatever it is.

@@ -13,6 +13,7 @@ mod public;
 mod recovery;
 mod settings;
 mod sign_in;
+mod sign_up;
 
 use fresco_core::fault::FaultPlan;
 use poem::Response;

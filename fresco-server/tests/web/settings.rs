@@ -157,6 +157,13 @@ async fn a_key_is_shown_once_and_revoked() {
     assert!(made.header("cache-control").contains("no-store"), "{}", made.header("cache-control"));
     let key = attribute(&made, "<input id=\"key\"", "value");
     assert_eq!(site.post_key(&key, "/api/tenants.list", json!({})).await.0, 200);
+    // Whoever loads that page again sends the form once more: nothing comes of it but the form.
+    let again = ada.send("/settings/keys/new", &wanted).await.is(409);
+    again.has("no further one was made").has("value=\"Backup\"").lacks(&key);
+    let listed = site.post_with(&ada.cookie, "/api/apiKeys.list", json!({})).await.ok();
+    assert_eq!(listed.body["keys"].as_array().unwrap().len(), 1);
+    let newest = attribute(&again, "name=\"newest\"", "value");
+    assert_eq!(listed.body["keys"][0]["id"], newest.as_str());
     let page = ada.get("/settings/keys").await.is(200);
     page.has("Backup").has("logs:read").lacks(&key);
     let revoke = attribute(&page, "danger", "href");

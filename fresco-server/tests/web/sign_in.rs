@@ -52,6 +52,17 @@ async fn what_is_wrong_is_told_and_what_was_typed_stays_but_for_the_password() {
     page.lacks("<script>alert");
 }
 
+/// An address that nobody knows signs nobody out.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn who_is_signed_in_stays_so_where_nothing_is() {
+    let site = site(&[]).await;
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    let page = ada.get("/no-such-page").await.is(404);
+    page.has("There is nothing here").has("Sign out").lacks("Get started");
+    Visitor::new(&site).get("/no-such-page").await.is(404).lacks("Sign out").has("Get started");
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn a_remembered_session_outlives_the_browser() {

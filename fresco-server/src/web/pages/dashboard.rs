@@ -7,7 +7,7 @@ use url::form_urlencoded::Serializer;
 
 use crate::web::Pages;
 use crate::web::layout::Page;
-use crate::web::shapes::Tenant;
+use crate::web::shapes::{Operation, Tenant};
 use crate::web::visit::{Outcome, Visit, show};
 
 /// Instances of a page: they fill the columns of every width.
@@ -28,6 +28,12 @@ struct Found {
     tenants: Vec<Tenant>,
     total: u64,
     pages: u64,
+}
+
+/// What of the answer of `tenants.get` that of `tenants.list` lacks.
+#[derive(Debug, Deserialize)]
+struct Now {
+    operations: Vec<Operation>,
 }
 
 /// What somebody wants to see, as it stands in the address.
@@ -59,8 +65,19 @@ async fn dashboard(visit: Visit) -> Outcome {
     if !wish.status.is_empty() {
         body["status"] = wish.status.into();
     }
-    let found = visit.call("tenants.list", body).await?;
+    let mut found: Found = visit.call("tenants.list", body).await?;
+    // That one which runs restarts is told of itself alone.
+    let running = found.tenants.iter_mut().filter(|tenant| tenant.status == "active");
+    futures_util::future::join_all(running.map(|tenant| noted(&visit, tenant))).await;
     show(&Dashboard { page: visit.page("Your instances"), wish, found })
+}
+
+/// One that can't be asked after, or is gone by now, is shown as the list tells of it.
+async fn noted(visit: &Visit, tenant: &mut Tenant) {
+    let asked = visit.call::<Now>("tenants.get", json!({"tenantId": tenant.id}));
+    if let Ok(now) = asked.await {
+        tenant.note(&now.operations);
+    }
 }
 
 impl Wish {

@@ -41,13 +41,15 @@ struct Destroy {
     wrong: Option<String>,
 }
 
+const PAGE: &str = "/instances/{id}";
+
 pub(super) fn add(pages: Pages) -> Pages {
     pages
-        .page("/instances/{id}", instance)
-        .form("/instances/{id}/start", |visit| act(visit, "tenants.start", "starting"))
-        .form("/instances/{id}/stop", |visit| act(visit, "tenants.stop", "stopping"))
-        .form("/instances/{id}/restart", |visit| act(visit, "tenants.restart", "restarting"))
-        .form("/instances/{id}/open", |visit| act(visit, "tenants.openGate", "opened"))
+        .page(PAGE, instance)
+        .form("/instances/{id}/start", PAGE, |visit| act(visit, "tenants.start", "starting"))
+        .form("/instances/{id}/stop", PAGE, |visit| act(visit, "tenants.stop", "stopping"))
+        .form("/instances/{id}/restart", PAGE, |visit| act(visit, "tenants.restart", "restarting"))
+        .form("/instances/{id}/open", PAGE, |visit| act(visit, "tenants.openGate", "opened"))
         .page_with_form("/instances/{id}/destroy", ask, destroy)
 }
 
@@ -60,7 +62,9 @@ pub(super) fn id(visit: &Visit) -> Result<Uuid, Stop> {
 
 pub(super) async fn details(visit: &Visit) -> Result<Details, Stop> {
     visit.signed_in()?;
-    Ok(visit.call("tenants.get", json!({"tenantId": id(visit)?})).await?)
+    let mut details: Details = visit.call("tenants.get", json!({"tenantId": id(visit)?})).await?;
+    details.tenant.note(&details.operations);
+    Ok(details)
 }
 
 impl Instance {

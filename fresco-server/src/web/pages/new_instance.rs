@@ -1,6 +1,7 @@
 //! A further instance.
 
 use askama::Template;
+use fresco_core::Isolation;
 use poem::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -31,6 +32,8 @@ struct NewInstance {
     /// What stands behind the name in its address.
     after: String,
     subdomain: String,
+    /// Whether it gets a database of its own.
+    own_database: bool,
     /// What is wrong with the subdomain.
     wrong: Option<String>,
     suggestions: Vec<String>,
@@ -39,7 +42,9 @@ struct NewInstance {
 impl NewInstance {
     fn of(visit: &Visit, page: Page, subdomain: &str) -> Self {
         let ((_, after), subdomain) = (visit.address_around(), subdomain.trim().to_owned());
-        Self { page, after, subdomain, wrong: None, suggestions: Vec::new() }
+        let own_database = visit.config().tenants.isolation == Isolation::Database;
+        let suggestions = Vec::new();
+        Self { page, after, subdomain, own_database, wrong: None, suggestions }
     }
 }
 

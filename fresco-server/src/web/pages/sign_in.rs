@@ -28,7 +28,7 @@ impl Login {
 }
 
 pub(super) fn add(pages: Pages) -> Pages {
-    pages.page_with_form("/login", form, sign_in).form("/logout", sign_out)
+    pages.page_with_form("/login", form, sign_in).form("/logout", "/", sign_out)
 }
 
 async fn form(visit: Visit) -> Outcome {

@@ -24,8 +24,8 @@ struct Profile {
 pub(super) fn add(pages: Pages) -> Pages {
     pages
         .page_with_form("/settings", profile, save_name)
-        .page_with_form("/settings/email", to_profile, change_email)
-        .form("/settings/verification", resend)
+        .form("/settings/email", "/settings", change_email)
+        .form("/settings/verification", "/settings", resend)
 }
 
 async fn profile(visit: Visit) -> Outcome {
@@ -33,10 +33,6 @@ async fn profile(visit: Visit) -> Outcome {
     let name = account.name.clone().unwrap_or_default();
     let (page, email, wrong) = (visit.page(TITLE), String::new(), Wrong::default());
     show(&Profile { page, account, name, email, wrong })
-}
-
-async fn to_profile(_: Visit) -> Outcome {
-    go("/settings")
 }
 
 /// The page with what was typed into one of its forms.

@@ -43,8 +43,8 @@ impl Session {
 pub(super) fn add(pages: Pages) -> Pages {
     pages
         .page("/settings/sessions", sessions)
-        .form("/settings/sessions/others/revoke", revoke_others)
-        .form("/settings/sessions/{id}/revoke", revoke)
+        .form("/settings/sessions/others/revoke", "/settings/sessions", revoke_others)
+        .form("/settings/sessions/{id}/revoke", "/settings/sessions", revoke)
 }
 
 async fn sessions(visit: Visit) -> Outcome {

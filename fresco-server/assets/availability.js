@@ -9,7 +9,7 @@ const WHY = {
 };
 
 /** Watches the field; `changed` is called with each key. */
-export function availability(field, changed) {
+export function availability(field, changed = () => {}) {
   const place = document.getElementById("availability"), box = document.getElementById("suggestions");
   let asked = 0, timer, request;
 
@@ -60,6 +60,8 @@ export function availability(field, changed) {
 
   field.addEventListener("input", () => {
     changed();
+    // What was wrong with the name that was sent says nothing of this one.
+    document.getElementById("subdomain-wrong")?.remove();
     clearTimeout(timer);
     asked += 1;
     say("", field.value.trim() ? "Looking …" : "");

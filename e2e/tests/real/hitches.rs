@@ -1,0 +1,147 @@
+//! What goes wrong while a page is looked at, and how it goes on.
+
+use fresco_e2e::Stack;
+use fresco_e2e::service::{PASSWORD, Service};
+use serde_json::json;
+
+use crate::service::PROGRAM;
+use crate::smtp::MailServer;
+use crate::{dashboard, signup};
+
+/// Streams of events to which happens what the test says.
+const STREAMS: &str = "
+    window.streams = [];
+    window.EventSource = class extends EventTarget {
+        static CLOSED = 2;
+        constructor(url) { super(); this.readyState = 0; window.streams.push(this); }
+        close() { this.readyState = 2; }
+        happen(name, state, data) {
+            this.readyState = state;
+            this.dispatchEvent(Object.assign(new Event(name), {data: JSON.stringify(data)}));
+        }
+    };";
+
+/// A stream that is cut is told of until it is back; one that is refused is opened again, later each
+/// time, unless nobody is signed in any more. Of what is written while the log is paused nobody is told
+/// line by line.
+pub(crate) async fn streams_that_are_cut_or_refused(stack: &Stack) {
+    let scene = dashboard::Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    browser.before_pages(STREAMS).await;
+    scene.page("/log").await;
+    let happen = async |event: &str| {
+        browser.run(&format!("window.streams.at(-1).happen({event});"), Vec::new()).await
+    };
+    let opened = "const since = performance.now();
+        while (window.streams.length < args[0]) await new Promise((go) => setTimeout(go, 10));
+        return performance.now() - since;";
+    happen("'open', 1").await;
+    browser.wait_for_text_in("#log-state", "Live").await;
+    browser.wait_gone("#connection").await;
+    happen("'error', 0").await;
+    browser.wait_for_text_in("#connection", "can't be reached").await;
+    happen("'open', 1").await;
+    browser.wait_gone("#connection").await;
+
+    browser.click("#log-pause").await;
+    for _ in 0..2 {
+        happen("'line', 1, {at: '2026-01-01T00:00:00Z', stream: 'stdout', text: 'x'}").await;
+    }
+    browser.wait_for_text_in("#log-news", "2 new lines").await;
+    let state = "return document.getElementById('log-state').textContent;";
+    assert_eq!(browser.run(state, Vec::new()).await, "Paused");
+
+    let mut pauses = Vec::new();
+    for count in 2..=3 {
+        happen("'error', 2").await;
+        pauses.push(browser.run(opened, vec![json!(count)]).await.as_f64().unwrap());
+    }
+    assert!(pauses[1] > 1.5 * pauses[0], "{pauses:?}");
+    happen("'open', 1").await;
+    browser.forget_session().await;
+    happen("'error', 2").await;
+    browser.wait_for_text_in("#connection", "Your session has ended.").await;
+    browser.wait_for("#connection a[href^='/login?next=%2Finstances']").await;
+    scene.end(&[]).await;
+}
+
+/// What was refused stands at the instance's own address, where it can be loaded again. What the browser
+/// kept of a page is asked for anew.
+pub(crate) async fn pages_that_are_loaded_again(stack: &Stack) {
+    let scene = dashboard::Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    scene.page("").await;
+    browser.wait_for(&scene.button("stop")).await;
+    let id = json!({"tenantId": scene.tenant});
+    let begun = scene.visitor.call(202, "tenants.restart", id.clone()).await;
+    let send = "document.querySelector(arguments[0]).form.submit();";
+    browser.leave(send, vec![json!(scene.button("stop"))]).await;
+    browser.wait_for("main > .notice.error").await;
+    browser.wait_for_text_in("#instance .title", "Restarting").await;
+    let own = format!("/instances/{}", scene.tenant);
+    browser.wait_for_url(&own).await;
+    assert!(browser.url().await.ends_with(&own), "{}", browser.url().await);
+    scene.visitor.success(begun["operationId"].as_str().unwrap()).await;
+    browser.wait_for_text_in("#instance .title", "Running").await;
+    browser.reload().await;
+    browser.wait_for_text_in("#instance .title", "Running").await;
+    browser.wait_gone("main > .notice.error").await;
+    let now = scene.visitor.call(200, "tenants.get", id).await;
+    assert_eq!(now["operations"][0]["action"], "restart", "nothing was sent once more");
+
+    let back = "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}));";
+    browser.leave(back, Vec::new()).await;
+    browser.wait_for_text_in("#instance .title", "Running").await;
+    scene.end(&["409"]).await;
+}
+
+/// Whoever comes back to a sign-up that nobody can tell of may begin another.
+pub(crate) async fn a_sign_up_that_can_not_be_gone_on_with(stack: &Stack) {
+    let scene = signup::Scene::of(Service::new(PROGRAM, stack).await).await;
+    let browser = &scene.browser;
+    scene.begin().await;
+    scene.account().await;
+    let cut = "const real = window.fetch;
+        window.fetch = (url, ...rest) => url.endsWith?.('wizard.getSession') ? Promise.reject(new TypeError()) : real(url, ...rest);";
+    browser.before_pages(cut).await;
+    browser.reload().await;
+    browser.wait_for_text_in("#loading", "can't be reached").await;
+    browser.click("#start-over").await;
+    browser.wait_for("#account-form").await;
+    assert_eq!(browser.value("#email").await, "");
+    scene.end().await;
+}
+
+/// After too many wrong codes another letter is one password away.
+pub(crate) async fn too_many_wrong_codes(stack: &Stack) {
+    let mail = MailServer::plain();
+    let mut service = Service::new(PROGRAM, stack).await;
+    for (setting, value) in mail.settings() {
+        service = service.with(setting, value);
+    }
+    let scene = signup::Scene::of(service).await;
+    let browser = &scene.browser;
+    scene.begin().await;
+    browser.type_into("#email", &scene.email).await;
+    browser.type_into("#password", PASSWORD).await;
+    scene.onward("account").await;
+    browser.wait_for("#code-form").await;
+    let session = "return JSON.parse(localStorage.getItem('fresco.signup')).session;";
+    let session = browser.run(session, Vec::new()).await;
+    let visitor = scene.server.visitor();
+    for _ in 0..10 {
+        let wrong = json!({"sessionId": session, "code": "00000000"});
+        visitor.call(403, "wizard.verifyEmail", wrong).await;
+    }
+    browser.type_into("#code", "00000000").await;
+    scene.onward("code").await;
+    browser.wait_for_text_in("#told", "Too many codes were wrong.").await;
+    assert_eq!(browser.value("#email").await, scene.email);
+    browser.type_into("#password", PASSWORD).await;
+    scene.onward("account").await;
+    browser.wait_for("#code-form").await;
+    scene.is_clean_but("403", "403").await;
+    scene.end().await;
+}

@@ -1,0 +1,84 @@
+//! The pages of signing up: the wizard's own, and the deployment that it leads to.
+
+use std::time::Duration;
+
+use fresco_core::memory::MemoryApp;
+use serde_json::json;
+
+use crate::support::site::Site;
+use crate::{Visitor, site};
+
+/// Somebody whose sign-up has asked for an instance of this name; its page.
+async fn deployed<'a>(site: &'a Site, subdomain: &str) -> (Visitor<'a>, String, String) {
+    let session = site.filled("ada@example.org", subdomain).await;
+    let answer = site.deploy(&session).await;
+    let ada = Visitor { site, cookie: answer.cookie() };
+    let page = format!("/signup/{}", answer.text("tenantId"));
+    (ada, page, answer.text("operationId").to_owned())
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn the_wizard_is_for_who_has_no_account() {
+    let open = site(&[("SANDBOX_URL", "https://sandbox.example.org")]).await;
+    let page = Visitor::new(&open).get("/signup").await.is(200);
+    page.has("id=\"account-form\"").has("needs JavaScript").lacks("id=\"invite\"");
+    page.has("https://sandbox.example.org");
+    let ada = Visitor::known(&open, "ada@example.org").await;
+    ada.get("/signup").await.leads_to("/instances/new");
+
+    let invite = site(&[("SIGNUP", "invite")]).await;
+    Visitor::new(&invite).get("/signup").await.is(200).has("id=\"invite\"");
+    let closed = site(&[("SIGNUP", "closed")]).await;
+    let page = Visitor::new(&closed).get("/signup").await.is(200);
+    page.has("Signing up is closed").lacks("account-form");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_set_up_is_followed_to_its_end_without_a_script() {
+    let site = site(&[]).await;
+    let slow = MemoryApp::slow(Duration::from_secs(600));
+    site.world.image("memory/app:1".parse().unwrap(), slow);
+    let (mut ada, page, operation) = deployed(&site, "ants").await;
+    ada.get(&page).await.is(200).has("data-state=\"working\"").has("Look again");
+    // Whoever comes back is where they were.
+    ada.get("/signup").await.leads_to(&page);
+    // It is tried already.
+    ada.send(&page, &[]).await.leads_to(&page);
+    let mut eve = Visitor::known(&site, "eve@example.org").await;
+    eve.get(&page).await.is(404).lacks("ants");
+    eve.send(&page, &[]).await.is(404).lacks("ants");
+    let to = format!("/login?next={}", page.replace('/', "%2F"));
+    let mut nobody = Visitor::new(&site);
+    nobody.get(&page).await.leads_to(&to);
+    nobody.send(&page, &[]).await.leads_to(&to);
+
+    let id = page.strip_prefix("/signup/").unwrap();
+    ada.send(&format!("/instances/{id}/destroy"), &[("confirmation", "ants")]).await;
+    site.done(&operation).await;
+    // It has had a life since.
+    ada.get(&page).await.leads_to(&format!("/instances/{id}"));
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_failed_is_said_and_tried_again() {
+    let site = site(&[]).await;
+    let image = || "memory/app:1".parse().unwrap();
+    site.world.image(image(), MemoryApp::exits(3, ["no <b>luck</b>"]));
+    let (mut ada, page, operation) = deployed(&site, "ants").await;
+    site.done(&operation).await;
+    let failed = ada.get(&page).await.is(200);
+    failed.has("It did not work this time").has("no &#60;b&#62;luck").has("Try again");
+    ada.get("/signup").await.leads_to(&page);
+
+    site.world.image(image(), MemoryApp::healthy());
+    ada.send(&page, &[]).await.leads_to(&page);
+    let id = page.strip_prefix("/signup/").unwrap();
+    let now = site.post_with(&ada.cookie, "/api/tenants.get", json!({"tenantId": id})).await;
+    site.done(now.ok().body["operations"][0]["id"].as_str().unwrap()).await;
+    let ready = ada.get(&page).await.is(200);
+    ready.has("Your instance is ready").has("http://ants.localhost");
+    ada.get("/signup").await.leads_to("/instances/new");
+}
