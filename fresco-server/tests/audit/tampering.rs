@@ -222,3 +222,37 @@ async fn a_sealer_goes_on_with_no_log_that_is_shorter_than_it_was() {
     assert_eq!(seal(&accounts).await, 1);
     assert_eq!(verify(&accounts).await.fault, None);
 }
+
+/// Without a key one could also make rows old, and have the sealer take out what nobody shall see.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_was_made_old_is_not_taken_out() {
+    let year = Some(std::time::Duration::from_secs(365 * 24 * 60 * 60));
+    let old = "UPDATE fresco_server.audit SET at = '2000-01-01'";
+    for sql in [
+        format!("{old} WHERE seq <= 4"),
+        old.to_owned(),
+        format!("DELETE FROM fresco_server.audit WHERE seq = 1; {old} WHERE seq <= 4"),
+    ] {
+        let (database, accounts) = log().await;
+        change(&database, &sql).await;
+        let there = rows(&accounts).await.len();
+        note(&accounts, 1).await;
+        let error = accounts.seal_audit(year).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{sql}");
+        let told = error.chain();
+        assert!(
+            told.contains("an old row is not as it was sealed") && told.contains("row: 1"),
+            "{told}"
+        );
+        let left = rows(&accounts).await;
+        assert_eq!(left.len(), there + 1, "{sql}: all of it is there");
+        assert!(left.iter().all(|row| row.seq.is_some()), "{sql}: what is new is sealed");
+        let fault = verify(&accounts).await.fault;
+        let first = |fault| match fault {
+            AuditFault::RowChanged { seq, .. } | AuditFault::RowGone { seq } => seq == 1,
+            _ => false,
+        };
+        assert!(fault.is_some_and(first), "{sql}: {fault:?}");
+    }
+}

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
-use fresco_core::Result;
+use fresco_core::{Error, ErrorKind, Result};
 use secrecy::SecretString;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -122,6 +122,39 @@ impl Head {
             None => HeadState::Unknown(by.clone()),
         }
     }
+}
+
+/// What can be said of a sealed row, as the next one of a chain.
+pub(super) enum Link {
+    /// It is as it was sealed; its seal.
+    Right(Vec<u8>),
+    /// It is not as it was sealed.
+    Wrong,
+    /// It is of a later place: what should be here is not.
+    Missing,
+    /// It was sealed under a key of this name, which is not here.
+    Unknown(String),
+}
+
+impl Link {
+    /// Of this row, after the one at place `seq` with the seal `mac`.
+    pub(super) fn of(keys: &AuditKeys, row: &AuditRow, seq: i64, mac: &[u8]) -> Self {
+        let next = seq + 1;
+        if row.seq != Some(next) {
+            return Self::Missing;
+        }
+        let by = row.sealed_by.as_deref().unwrap_or_default();
+        match keys.row(by, row, next, mac) {
+            Some(right) if row.mac.as_ref() == Some(&right) => Self::Right(right),
+            Some(_) => Self::Wrong,
+            None => Self::Unknown(by.to_owned()),
+        }
+    }
+}
+
+pub(super) fn unknown_key(key: &str) -> Error {
+    let words = "a part of the audit log was sealed under another AUTH_SECRET, and can't be checked without it; put it into AUTH_SECRET_OLD";
+    Error::new(ErrorKind::Conflict, words).with("key", key)
 }
 
 /// Bytes that stand for one thing only: each part says whether it is there, and how long it is.

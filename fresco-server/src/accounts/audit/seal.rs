@@ -11,7 +11,7 @@ use deadpool_postgres::Transaction;
 use fresco_core::{Error, ErrorKind, Result};
 
 use super::AuditRow;
-use super::chain::{Head, HeadState, hex};
+use super::chain::{AuditKeys, Head, HeadState, Link, hex, unknown_key};
 use crate::accounts::Accounts;
 use crate::accounts::database::{Mapped, call};
 
@@ -39,7 +39,8 @@ impl Accounts {
     ///
     /// # Errors
     /// `Conflict` when the head was tampered with, or was sealed under a secret that is not here: then
-    /// nothing is sealed, so that no seal is put on what somebody else made. The database's own.
+    /// nothing is sealed, so that no seal is put on what somebody else made. `Conflict` likewise for an
+    /// old row, which then stays, as evidence; what is new is sealed. The database's own.
     pub async fn seal_audit(&self, keep: Option<Duration>) -> Result<Sealed> {
         call("accounts.seal_audit", async {
             let mut client = self.database().client().await?;
@@ -64,18 +65,20 @@ impl Accounts {
             self.check_grown(&head)?;
             let now = self.link(&transaction, &mut head).await?;
             let pruned = match keep {
-                Some(keep) => prune(&transaction, &mut head, keep).await?,
-                None => 0,
+                Some(keep) => prune(&transaction, self.audit_keys(), &mut head, keep).await,
+                None => Ok(0),
             };
-            if now > 0 || pruned > 0 {
+            let old = *pruned.as_ref().unwrap_or(&0);
+            if now > 0 || old > 0 {
                 self.write(&transaction, &head).await?;
-                if pruned > 0 {
+                if old > 0 {
                     let sql = "DELETE FROM fresco_server.audit WHERE seq <= $1";
                     transaction.execute(sql, &[&head.pruned]).await.mapped()?;
                 }
                 transaction.commit().await.mapped()?;
             }
             self.note_grown(&head);
+            let pruned = pruned?;
             let head = format!("{}:{}", head.sealed, hex(&head.last_mac));
             Ok(Sealed { now, pruned, head: Some(head) })
         })
@@ -158,16 +161,36 @@ async fn hold(transaction: &Transaction<'_>) -> Result<Head> {
     Ok(Head::read(&row))
 }
 
-/// Moves the beginning of the chain past rows that are old, all up to the first that is not.
-async fn prune(transaction: &Transaction<'_>, head: &mut Head, keep: Duration) -> Result<usize> {
-    let sql = "SELECT seq, mac, at < now() - make_interval(secs => $2) FROM fresco_server.audit
-               WHERE seq > $1 ORDER BY seq LIMIT $3";
-    let rows =
-        transaction.query(sql, &[&head.pruned, &keep.as_secs_f64(), &PRUNED]).await.mapped()?;
-    let old: Vec<_> = rows.iter().take_while(|row| row.get(2)).collect();
-    let Some(last) = old.last() else { return Ok(0) };
-    (head.pruned, head.pruned_mac) = (last.get(0), last.get(1));
-    Ok(old.len())
+/// Moves the beginning of the chain past rows that are old, all up to the first that is not. Only what
+/// is as it was sealed goes: whoever may write to the database could else make rows old, and have the
+/// sealer itself erase them.
+async fn prune(
+    transaction: &Transaction<'_>,
+    keys: &AuditKeys,
+    head: &mut Head,
+    keep: Duration,
+) -> Result<usize> {
+    let sql = format!(
+        "SELECT {}, at < now() - make_interval(secs => $3) AS old FROM fresco_server.audit
+         WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $4",
+        AuditRow::COLUMNS
+    );
+    let seconds = keep.as_secs_f64();
+    let rows = transaction.query(&sql, &[&head.pruned, &head.sealed, &seconds, &PRUNED]).await;
+    let rows = rows.mapped()?;
+    let (mut seq, mut mac, mut old) = (head.pruned, head.pruned_mac.clone(), 0);
+    for row in rows.iter().take_while(|row| row.get("old")) {
+        match Link::of(keys, &AuditRow::read(row), seq, &mac) {
+            Link::Right(next) => (seq, mac, old) = (seq + 1, next, old + 1),
+            Link::Wrong | Link::Missing => {
+                let words = "the audit log was tampered with: an old row is not as it was sealed, or is gone. Old rows stay from there on; run fresco-server audit verify, and see docs/audit.md";
+                return Err(Error::new(ErrorKind::Conflict, words).with("row", seq + 1));
+            }
+            Link::Unknown(key) => return Err(unknown_key(&key)),
+        }
+    }
+    (head.pruned, head.pruned_mac) = (seq, mac);
+    Ok(old)
 }
 
 /// The key of now is always there.

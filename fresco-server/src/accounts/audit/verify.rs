@@ -9,7 +9,7 @@ use fresco_core::{Error, ErrorKind, Result};
 use tokio_postgres::IsolationLevel;
 
 use super::AuditRow;
-use super::chain::{AuditKeys, Head, HeadState, hex};
+use super::chain::{AuditKeys, Head, HeadState, Link, hex, unknown_key};
 use crate::accounts::Accounts;
 use crate::accounts::database::{Mapped, within};
 
@@ -174,11 +174,6 @@ impl Accounts {
     }
 }
 
-fn unknown_key(key: &str) -> Error {
-    let words = "a part of the audit log was sealed under another AUTH_SECRET, and can't be checked without it; put it into AUTH_SECRET_OLD";
-    Error::new(ErrorKind::Conflict, words).with("key", key)
-}
-
 /// How far the chain was followed.
 struct Walk {
     checked: i64,
@@ -233,20 +228,18 @@ impl Walk {
         let next = self.seq + 1;
         // All three are there, or none, by a constraint; a row without them is not looked for.
         let (seq, id) = (row.seq.unwrap_or_default(), row.id);
-        let (by, mac) = (row.sealed_by.as_deref().unwrap_or_default(), row.mac.as_ref());
         if seq > head.sealed {
             return Ok(Some(match next <= head.sealed {
                 true => AuditFault::EndGone { seq: next, until: head.sealed },
                 false => AuditFault::Beyond { seq, id },
             }));
         }
-        if seq != next {
-            return Ok(Some(AuditFault::RowGone { seq: next }));
-        }
-        let right = keys.row(by, row, seq, &self.mac).ok_or_else(|| unknown_key(by))?;
-        if mac != Some(&right) {
-            return Ok(Some(AuditFault::RowChanged { seq, id }));
-        }
+        let right = match Link::of(keys, row, self.seq, &self.mac) {
+            Link::Right(mac) => mac,
+            Link::Missing => return Ok(Some(AuditFault::RowGone { seq: next })),
+            Link::Wrong => return Ok(Some(AuditFault::RowChanged { seq, id })),
+            Link::Unknown(key) => return Err(unknown_key(&key)),
+        };
         if noted.is_some_and(|noted| noted.seq == seq && noted.mac != hex(&right)) {
             return Ok(Some(AuditFault::OtherThanNoted { seq }));
         }
