@@ -20,7 +20,8 @@ use crate::web;
 pub fn app(platform: Platform) -> impl Endpoint {
     let headers = SecurityHeaders::new(&platform.config);
     let guard = Guard::new(&platform.config, api::addresses(), platform.throttle.clone());
-    let api = api::routes(&platform).with(Noting::new(api::calls())).with(guard.clone());
+    // What the guard turns away is written down, too.
+    let api = api::routes(&platform).with(guard.clone()).with(Noting::new(api::calls()));
     web::before(api, &guard, &platform)
         .around(gate::beside)
         .data(platform)

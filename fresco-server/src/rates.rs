@@ -95,9 +95,11 @@ pub struct Rates {
     /// Passwords tried for one account from where it was never signed in, all addresses together;
     /// and from each network where it was.
     pub attempts: Rate,
-    /// Signing up, and the wizard's steps.
+    /// Beginning to sign up: each time a letter goes to the address, where mail is sent.
+    pub begin: Rate,
+    /// The wizard's further steps.
     pub sign_up: Rate,
-    /// What sends a letter.
+    /// What else sends a letter.
     pub mail: Rate,
     /// What changes something.
     pub changes: Rate,

@@ -280,6 +280,12 @@ async fn write(transaction: &Transaction<'_>, user: Uuid, change: &Change) -> Re
             transaction.query_one(&sql, &[&user, &by]).await
         }
         Change::Resume => {
+            // The time that tenants have until the address must be verified has stood still.
+            let later = "UPDATE fresco_server.trials t
+                         SET expires_at = t.expires_at + (now() - u.suspended_at)
+                         FROM fresco_server.users u
+                         WHERE u.id = $1 AND t.user_id = u.id AND u.suspended_at IS NOT NULL";
+            transaction.execute(later, &[&user]).await.mapped()?;
             let sql = sql("suspended_at = NULL, suspended_by = NULL, suspension_done_at = NULL");
             transaction.query_one(&sql, &[&user]).await
         }

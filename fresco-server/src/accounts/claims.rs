@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Accounts;
 use super::database::{Mapped, call};
+use super::token::is_token;
 
 /// A tenant whose app gives itself to its first visitor.
 #[derive(Clone, Debug)]
@@ -30,6 +31,11 @@ const CLAIM: &str = "link, pass, entered_at,
 impl Accounts {
     /// How long somebody who came in by a link has the app alone, at most.
     pub const CLAIM: Duration = Duration::from_secs(2 * 60 * 60);
+
+    /// Whether this can be the word of a link, or a pass: no other text has to be looked up.
+    pub(crate) fn is_token(text: &str) -> bool {
+        is_token(text)
+    }
 
     /// Keeps everybody from a tenant's app from now on, unless that was said before.
     ///

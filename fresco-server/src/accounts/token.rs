@@ -67,10 +67,8 @@ impl Key {
 
     /// What stands in the database for this token; `None` for a text that is none.
     pub(super) fn hash_token(&self, token: &SecretString) -> Option<Vec<u8>> {
-        let text = token.expose_secret().as_bytes();
-        let fits = text.len() == LENGTH
-            && text.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
-        fits.then(|| self.hash(text))
+        let text = token.expose_secret();
+        is_token(text).then(|| self.hash(text.as_bytes()))
     }
 
     /// A new token, and what stands in the database for it.
@@ -84,6 +82,12 @@ impl Key {
         let hash = self.hash(text.as_bytes());
         Ok((text.into(), hash))
     }
+}
+
+/// Whether this text has the form of a token.
+pub(super) fn is_token(text: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == LENGTH && text.bytes().all(digit)
 }
 
 /// A code that a person types, of eight digits.

@@ -10,7 +10,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::database::{Mapped, call};
-use super::{Accounts, User};
+use super::{Accounts, SignupPolicy, User};
 
 /// Of all advisory locks in the platform's database this one is for who takes a place.
 const LOCK: i64 = 0x6672_6573_636f_0008;
@@ -111,8 +111,10 @@ impl Accounts {
             let sql = "DELETE FROM fresco_server.trials t USING fresco_server.users u
                        WHERE u.id = t.user_id AND u.email_verified_at IS NOT NULL";
             client.execute(sql, &[]).await.mapped()?;
-            let sql = "SELECT tenant_id, expires_at <= now() FROM fresco_server.trials
-                       ORDER BY expires_at";
+            let sql = "SELECT t.tenant_id, t.expires_at <= now() AND u.suspended_at IS NULL
+                       FROM fresco_server.trials t
+                       LEFT JOIN fresco_server.users u ON u.id = t.user_id
+                       ORDER BY t.expires_at";
             let rows = client.query(sql, &[]).await.mapped()?;
             let read = |row: &Row| Trial { tenant: tenant(row), due: row.get(1) };
             Ok(rows.iter().map(read).collect())
@@ -120,7 +122,8 @@ impl Accounts {
         .await
     }
 
-    /// Whether this tenant's time is over now, and its owner's address still not verified.
+    /// Whether this tenant's time is over now, and its owner's address still not verified. Those of
+    /// suspended people are kept, stopped, for who looks into it.
     ///
     /// # Errors
     /// The database's own.
@@ -130,7 +133,7 @@ impl Accounts {
                         SELECT FROM fresco_server.trials t
                         LEFT JOIN fresco_server.users u ON u.id = t.user_id
                         WHERE t.tenant_id = $1 AND t.expires_at <= now()
-                          AND u.email_verified_at IS NULL)";
+                          AND u.email_verified_at IS NULL AND u.suspended_at IS NULL)";
             let client = self.database().client().await?;
             Ok(client.query_one(sql, &[&tenant.as_uuid()]).await.mapped()?.get(0))
         })
@@ -154,9 +157,14 @@ impl Accounts {
         .await
     }
 
-    /// What holds for this person's tenants, if it is not as for others'.
+    /// What holds for this person's tenants, if it is not as for others'. Where only people of some
+    /// domains may sign up, who has merely typed such an address has no tenants.
     fn trial_terms(&self, user: &User) -> Option<TrialTerms> {
-        self.trial().filter(|_| user.email_verified_at.is_none())
+        let terms = self.trial().filter(|_| user.email_verified_at.is_none())?;
+        match self.signup() {
+            SignupPolicy::Domains(_) => Some(TrialTerms { tenants: 0, ..terms }),
+            SignupPolicy::Open | SignupPolicy::Invite | SignupPolicy::Closed => Some(terms),
+        }
     }
 }
 

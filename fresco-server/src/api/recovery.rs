@@ -108,7 +108,7 @@ impl RecoveryApi {
     /// Sets another password, by the token of a letter.
     ///
     /// The token holds for an hour, once, and while neither address nor password have changed. All
-    /// sessions of the account end; nobody is signed in. Errors: 404 `unknown_token`; 422 `invalid`
+    /// sessions and API keys of the account end; nobody is signed in. Errors: 404 `unknown_token`; 422 `invalid`
     /// with the `field`.
     #[oai(path = "/api/auth.resetPassword", method = "post", operation_id = "auth_reset_password")]
     async fn reset_password(
@@ -130,7 +130,7 @@ impl RecoveryApi {
     ///
     /// Whoever gets such a letter and knows no password has no account: somebody else made one for
     /// their address. The token holds for a day, and while neither address nor password have changed.
-    /// When the address was not known to be the owner's before, all sessions of the account end: whoever
+    /// When the address was not known to be the owner's before, all sessions and API keys of the account end: whoever
     /// opened them may be somebody else. Errors: 403 `wrong_password`; 404 `unknown_token`; 409
     /// `email_taken` when another account has got the address meanwhile.
     #[oai(path = "/api/auth.verifyEmail", method = "post", operation_id = "auth_verify_email")]

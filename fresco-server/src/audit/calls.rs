@@ -1,7 +1,8 @@
 //! Which calls are written into the audit log.
 
 /// Each call of the API by its operationId, and whether it is written into the audit log: whatever
-/// changes something, or tries to, is. A call that is not named here is written, too.
+/// changes something, or tries to, is. Of the others it is written when somebody was not let in. A call
+/// that is not named here is written, too.
 pub const CALLS: &[(&str, bool)] = &[
     ("admin_alerts", false),
     ("admin_audit", false),

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use poem::http::{HeaderName, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 use poem_openapi::registry::MetaApi;
 
@@ -16,18 +17,34 @@ use super::calls::is_audited;
 use super::{Audit, Trail};
 use crate::accounts::{AUDIT_OK, AuditActor};
 use crate::http::client::ClientAddress;
+use crate::http::credentials::has_key;
 use crate::http::edge;
 use crate::http::problem::{Problem, ProblemCode};
 use crate::platform::Platform;
 
+/// What lets a page of another origin read an answer.
+const READABLE: [HeaderName; 3] = [
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+];
 /// The outcome of a call whose caller did not wait for the answer: it may have been done.
 const UNANSWERED: &str = "unanswered";
+
+/// What is written of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// Each one.
+    All,
+    /// That somebody was not let in, who showed something or was known: of calls that only look.
+    Denied,
+}
 
 /// Writes down the calls that are to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Noting {
-    /// Their names by their paths.
-    calls: Arc<HashMap<String, &'static str>>,
+    /// Their names by their paths, and what is written of them.
+    calls: Arc<HashMap<String, (&'static str, Written)>>,
 }
 
 impl Noting {
@@ -35,7 +52,8 @@ impl Noting {
         let paths = calls.into_iter().flat_map(|group| group.paths);
         let named = paths.filter_map(|path| {
             let name = path.operations.iter().find_map(|call| call.operation_id)?;
-            is_audited(name).then_some((path.path, name))
+            let written = if is_audited(name) { Written::All } else { Written::Denied };
+            Some((path.path, (name, written)))
         });
         Self { calls: Arc::new(named.collect()) }
     }
@@ -62,12 +80,14 @@ impl<E: Endpoint> Endpoint for Noted<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let call = self.noting.calls.get(request.uri().path()).copied();
         let platform = request.data::<Platform>();
-        let (Some(call), Some(platform)) = (call, platform) else {
+        let (Some((call, written)), Some(platform)) = (call, platform) else {
             return self.inner.call(request).await.map(IntoResponse::into_response);
         };
         let (audit, trail) = (platform.audit.clone(), Trail::default());
         let from = ClientAddress::of(&request, &platform.config.trusted_proxies).0;
-        let asked = Asked { audit, call, from, trail: trail.clone(), answered: false };
+        let showed_key = has_key(&request);
+        let asked =
+            Asked { audit, call, written, from, showed_key, trail: trail.clone(), answered: false };
         request.set_data(trail);
         let answer = self.inner.call(request).await;
         let answer = answer.map_or_else(edge::response, IntoResponse::into_response);
@@ -79,7 +99,10 @@ impl<E: Endpoint> Endpoint for Noted<E> {
 struct Asked {
     audit: Audit,
     call: &'static str,
+    written: Written,
     from: IpAddr,
+    /// Whether it came with a key, good or not.
+    showed_key: bool,
     trail: Trail,
     answered: bool,
 }
@@ -88,11 +111,25 @@ impl Asked {
     async fn answer(mut self, answer: Response) -> poem::Result<Response> {
         self.answered = true;
         let good = answer.status().is_success();
+        // Of who shows nothing, or a session that has ended, there are too many to tell.
+        let denied = answer.status() == StatusCode::FORBIDDEN
+            || (answer.status() == StatusCode::UNAUTHORIZED && self.showed_key);
+        if self.written == Written::Denied && !denied {
+            return Ok(answer);
+        }
         let code = answer.data::<ProblemCode>().map_or("refused", |code| code.0);
         let Some(write) = self.write(if good { AUDIT_OK } else { code }) else { return Ok(answer) };
         match write.await {
             // What was refused has changed nothing.
-            Err(_) if good => Err(Problem::unnoted().into()),
+            Err(_) if good => {
+                let mut told = edge::response(Problem::unnoted().into());
+                // The page of the one other origin that may call must be able to read it.
+                for name in READABLE {
+                    let line = answer.headers().get(&name).cloned();
+                    told.headers_mut().extend(line.map(|line| (name, line)));
+                }
+                Ok(told)
+            }
             _ => Ok(answer),
         }
     }
@@ -116,7 +153,10 @@ impl Asked {
 impl Drop for Asked {
     fn drop(&mut self) {
         // Without a runtime the program is at its end.
-        if !self.answered && tokio::runtime::Handle::try_current().is_ok() {
+        if !self.answered
+            && self.written == Written::All
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
             let mut event = self.trail.event(self.call);
             (event.outcome, event.address) = (UNANSWERED.into(), Some(self.from));
             if event.actor != AuditActor::Anonymous || self.audit.admits(self.from) {

@@ -36,6 +36,7 @@ impl Reader<'_> {
         };
         let sign_in = rate("RATE_SIGN_IN", usual("6000/minute", "30/minute"));
         let attempts = rate("RATE_ATTEMPTS", usual("6000/minute", "30/hour"));
+        let begin = rate("RATE_BEGIN", usual("6000/minute", "100/hour"));
         let sign_up = rate("RATE_SIGN_UP", usual("6000/minute", "60/minute"));
         let mail = rate("RATE_MAIL", usual("600/minute", "20/hour"));
         let changes = rate("RATE_CHANGES", usual("6000/minute", "120/minute"));
@@ -44,6 +45,7 @@ impl Reader<'_> {
         Some(Rates {
             sign_in: sign_in?,
             attempts: attempts?,
+            begin: begin?,
             sign_up: sign_up?,
             mail: mail?,
             changes: changes?,

@@ -252,6 +252,7 @@ fn limits_are_wide_in_development_and_narrow_in_production() {
     assert!(!here.verifies_addresses, "there is no way to send mail");
     for (name, bad) in [
         ("RATE_SIGN_IN", "0/minute"),
+        ("RATE_BEGIN", "1/week"),
         ("RATE_SIGN_UP", "30"),
         ("RATE_MAIL", "30/day"),
         ("RATE_READS", "9999999/second"),

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
 use crate::config::Config;
-use crate::http::peers::Peers;
+use crate::http::peers::{Peers, many};
 
 /// How long a request's head may take, and how long a connection may wait between two requests.
 const HEAD: Duration = Duration::from_secs(30);
@@ -49,12 +48,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The settings' own. Proxies speak for many people, and so does a proxy on this machine that
-    /// nobody named.
+    /// The settings' own.
     pub(crate) fn of(config: &Config) -> Self {
         let (all, each) = (config.connections, config.connections_each);
-        let loopback = [IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()].map(IpNet::from);
-        Self { all, each, proxies: [&config.trusted_proxies[..], &loopback].concat() }
+        Self { all, each, proxies: many(&config.trusted_proxies) }
     }
 }
 

@@ -150,6 +150,14 @@ async fn answer(platform: &Platform, tenant: TenantId, request: &Request) -> Res
         Some(Known::Closed(_)) if visit.brings_nothing() => return Ok(refuse(platform)),
         _ => {}
     }
+    let from = ClientAddress::of(request, &platform.config.trusted_proxies).0;
+    if let Err(problem) = platform.throttle.address(request, from) {
+        let words = "There were too many requests from here. Wait, and try again.";
+        let mut told = page(StatusCode::TOO_MANY_REQUESTS, words);
+        let wait = problem.into_response().headers_mut().remove(header::RETRY_AFTER);
+        told.headers_mut().extend(wait.map(|wait| (header::RETRY_AFTER, wait)));
+        return Ok(told);
+    }
     let Some(claim) = accounts.claim(tenant).await? else {
         // A gate that nobody made is none of ours to open.
         known.put(tenant, Known::Closed(Instant::now()));
@@ -163,7 +171,6 @@ async fn answer(platform: &Platform, tenant: TenantId, request: &Request) -> Res
     if let Some(word) = &visit.word {
         if let Some(pass) = accounts.enter_claim(&claim, word).await? {
             tracing::info!(%tenant, "somebody came in by the owner's link");
-            let from = ClientAddress::of(request, &platform.config.trusted_proxies).0;
             let mut event = AuditEvent::new("gate_entered");
             (event.means, event.address) = (AuditMeans::Link, Some(from));
             event.about.tenant = Some(tenant.as_uuid());
@@ -206,7 +213,9 @@ impl<'a> Visit<'a> {
         // Only a link that somebody follows is used up, not one that a program looks at.
         let follows = text("x-forwarded-method") == Some("GET");
         let word = query.split('&').find(is_word).filter(|_| follows);
-        let word = word.and_then(|part| part.split_once('=')).map(|(_, word)| word.into());
+        let word = word.and_then(|part| part.split_once('=')).map(|(_, word)| word);
+        // What can be neither word nor pass is not asked after.
+        let word = word.filter(|word| Accounts::is_token(word)).map(SecretString::from);
         let rest: Vec<_> =
             query.split('&').filter(|part| !is_word(part) && !part.is_empty()).collect();
         // What browsers read as another host is no path of this one.
@@ -225,7 +234,8 @@ impl<'a> Visit<'a> {
             None => uri,
         };
         let cookie = cookie_name(https);
-        Self { uri, word, pass: carried(headers, cookie), cookie, https }
+        let pass = carried(headers, cookie).filter(|pass| Accounts::is_token(pass));
+        Self { uri, word, pass: pass.map(SecretString::from), cookie, https }
     }
 
     const fn brings_nothing(&self) -> bool {
@@ -262,7 +272,7 @@ const fn cookie_name(https: bool) -> &'static str {
 }
 
 /// A cookie's value. One that comes twice was planted beside the real one: then none is believed.
-fn carried(headers: &HeaderMap, name: &str) -> Option<SecretString> {
+fn carried<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter();
     let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
     let mut values = pairs.filter_map(|pair| {
@@ -270,7 +280,7 @@ fn carried(headers: &HeaderMap, name: &str) -> Option<SecretString> {
         (key == name).then_some(value)
     });
     match (values.next(), values.next()) {
-        (Some(value), None) => Some(value.into()),
+        (Some(value), None) => Some(value),
         _ => None,
     }
 }
@@ -309,12 +319,16 @@ fn page(status: StatusCode, sentence: &str) -> Response {
 mod tests {
     use super::*;
 
-    fn visit(method: &'static str, uri: &'static str, cookies: &[&'static str]) -> Visit<'static> {
+    static TOKEN: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "0f".repeat(32));
+
+    /// A visit; `@` stands for what may be a word or a pass.
+    fn visit(method: &'static str, uri: &str, cookies: &[&str]) -> Visit<'static> {
         let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-method", HeaderValue::from_static(method));
-        headers.insert("x-forwarded-uri", HeaderValue::from_static(uri));
+        let value = |text: &str| text.replace('@', &TOKEN).parse::<HeaderValue>().unwrap();
+        headers.insert("x-forwarded-method", value(method));
+        headers.insert("x-forwarded-uri", value(uri));
         for cookie in cookies {
-            headers.append(header::COOKIE, HeaderValue::from_static(cookie));
+            headers.append(header::COOKIE, value(cookie));
         }
         Visit::of(&headers, false)
     }
@@ -326,17 +340,18 @@ mod tests {
     #[test]
     fn a_link_is_read_and_taken_out_of_the_address() {
         for (method, uri, word, rest) in [
-            ("GET", "/setup?fresco_claim=abc", Some("abc"), "/setup"),
-            ("GET", "/setup?a=1&fresco_claim=abc&b=2", Some("abc"), "/setup?a=1&b=2"),
+            ("GET", "/setup?fresco_claim=@", Some("@"), "/setup"),
+            ("GET", "/setup?a=1&fresco_claim=@&b=2", Some("@"), "/setup?a=1&b=2"),
             ("GET", "/setup", None, "/setup"),
-            ("GET", "/setup?xfresco_claim=abc", None, "/setup?xfresco_claim=abc"),
-            ("HEAD", "/setup?fresco_claim=abc", None, "/setup"),
-            ("POST", "/setup?fresco_claim=abc", None, "/setup"),
-            ("GET", "//evil.example?fresco_claim=abc", Some("abc"), "/"),
-            ("GET", "/\\evil.example?fresco_claim=abc", Some("abc"), "/"),
+            ("GET", "/setup?xfresco_claim=@", None, "/setup?xfresco_claim=@"),
+            ("HEAD", "/setup?fresco_claim=@", None, "/setup"),
+            ("POST", "/setup?fresco_claim=@", None, "/setup"),
+            ("GET", "//evil.example?fresco_claim=@", Some("@"), "/"),
+            ("GET", "/\\evil.example?fresco_claim=@", Some("@"), "/"),
         ] {
             let visit = visit(method, uri, &[]);
-            assert_eq!((text(&visit.word), visit.uri.as_str()), (word, rest), "{method} {uri}");
+            let (word, rest) = (word.map(|_| TOKEN.as_str()), rest.replace('@', &TOKEN));
+            assert_eq!((text(&visit.word), &visit.uri), (word, &rest), "{method} {uri}");
         }
     }
 
@@ -356,10 +371,10 @@ mod tests {
 
     #[test]
     fn a_pass_that_comes_twice_is_none() {
-        let of =
-            |cookies: &[&'static str]| text(&visit("GET", "/", cookies).pass).map(str::to_owned);
-        assert_eq!(of(&["a=1; fresco_gate=x"]).as_deref(), Some("x"));
-        assert_eq!(of(&["fresco_gate=x", "fresco_gate=y"]), None);
+        let of = |cookies: &[&str]| text(&visit("GET", "/", cookies).pass).map(str::to_owned);
+        assert_eq!(of(&["a=1; fresco_gate=@"]).as_deref(), Some(TOKEN.as_str()));
+        assert_eq!(of(&["fresco_gate=@", "fresco_gate=@"]), None);
+        assert_eq!(of(&["fresco_gate=x"]), None, "it can be none");
         assert_eq!(of(&["a=1"]), None);
     }
 

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::http::addresses::Addresses;
 use crate::http::client::ClientAddress;
 use crate::http::credentials::has_key;
+use crate::http::peers::{Peers, many};
 use crate::http::problem::Problem;
 use crate::http::throttle::Throttle;
 use crate::origin::Origin;
@@ -36,6 +37,7 @@ pub(crate) struct Guard {
     production: bool,
     addresses: Addresses,
     throttle: Throttle,
+    asking: Peers,
     proxies: Vec<IpNet>,
     deadline: Duration,
     sent: Sent,
@@ -67,6 +69,7 @@ impl Guard {
             production: config.is_production(),
             addresses,
             throttle,
+            asking: Peers::new(config.connections_each, many(&config.trusted_proxies)),
             proxies: config.trusted_proxies.clone(),
             deadline: config.request_deadline,
             sent: Sent::Json,
@@ -263,9 +266,15 @@ pub(crate) struct Guarded<E> {
 
 impl<E: Endpoint> Guarded<E> {
     async fn let_in(&self, mut request: Request) -> Result<Response> {
-        let Guard { addresses, throttle, proxies, deadline, .. } = &self.guard;
+        let Guard { addresses, throttle, asking, proxies, deadline, .. } = &self.guard;
         // Before anything of the body is waited for.
-        throttle.address(&request, ClientAddress::of(&request, proxies).0)?;
+        let client = ClientAddress::of(&request, proxies).0;
+        throttle.address(&request, client)?;
+        // Behind a proxy all connections are the proxy's: whoever opens many there, and sends bodies that
+        // never end, is bounded here.
+        let Some(_asking) = asking.open(client) else {
+            return Err(Problem::rate_limited(Duration::from_secs(1)).into());
+        };
         addresses.check(&request)?;
         check_type(&request, self.guard.sent)?;
         read_body(&mut request).await?;

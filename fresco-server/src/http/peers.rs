@@ -1,14 +1,14 @@
-//! How many connections one peer may have open at the same time.
+//! How many connections one peer may have open, and how many requests, at the same time.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::IpNet;
 
 use crate::network;
 
-/// Who has how many connections open. There are as many entries as connections at most.
+/// Who has how many connections or requests open. There are as many entries as there are of those at most.
 #[derive(Clone, Debug)]
 pub(crate) struct Peers {
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
@@ -16,11 +16,17 @@ pub(crate) struct Peers {
     many: Arc<[IpNet]>,
 }
 
-/// One open connection; its end makes room for another.
+/// One that is open; its end makes room for another.
 #[derive(Debug)]
 pub(crate) struct Peer {
     peers: Peers,
     network: IpAddr,
+}
+
+/// Who speaks for many people: proxies, and a proxy on this machine that nobody named.
+pub(crate) fn many(proxies: &[IpNet]) -> Vec<IpNet> {
+    let loopback = [IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()].map(IpNet::from);
+    [proxies, &loopback].concat()
 }
 
 impl Peers {
@@ -29,7 +35,7 @@ impl Peers {
         Self { open: Arc::default(), most, many: many.into() }
     }
 
-    /// A further connection of this peer; `None` when it has as many as it may.
+    /// A further one of this peer; `None` when it has as many as it may.
     pub(crate) fn open(&self, address: IpAddr) -> Option<Peer> {
         let (address, network) = (address.to_canonical(), network::of(address));
         let bounded = !self.many.iter().any(|net| net.contains(&address));

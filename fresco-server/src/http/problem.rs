@@ -186,6 +186,10 @@ impl Problem {
                 let wait = Duration::from_secs(seconds.unwrap_or(60));
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_deploys", words).after(wait)
             }
+            _ if most == "0" => {
+                let words = "Only people whose address is known to be theirs have tenants here. Verify your e-mail address, then try again.";
+                Self::new(StatusCode::FORBIDDEN, "verification_required", words)
+            }
             _ => {
                 let words = format!(
                     "This platform runs {most} tenants of people who have not shown yet that their address is theirs, and there is no place for one more. Verify your e-mail address, then try again."

@@ -34,6 +34,7 @@ const CELLS: usize = 1 << 14;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     SignIn,
+    Begin,
     SignUp,
     Mail,
     Changes,
@@ -42,8 +43,15 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 6] =
-        [Self::SignIn, Self::SignUp, Self::Mail, Self::Changes, Self::Reads, Self::Streams];
+    const ALL: [Self; 7] = [
+        Self::SignIn,
+        Self::Begin,
+        Self::SignUp,
+        Self::Mail,
+        Self::Changes,
+        Self::Reads,
+        Self::Streams,
+    ];
 
     /// The kind of a request. `None` for one that anybody may send at any time, since it is answered
     /// from memory: `/health`, by which a proxy judges the server, and the styles and scripts of pages.
@@ -60,13 +68,14 @@ impl Class {
             | "/api/auth.changePassword"
             | "/api/auth.resetPassword"
             | "/api/auth.verifyEmail" => Self::SignIn,
-            "/api/auth.signUp"
-            | "/api/wizard.createSession"
-            | "/api/wizard.updateSession"
+            // Each sends a letter to whoever's address somebody types.
+            "/api/auth.signUp" | "/api/wizard.createSession" => Self::Begin,
+            "/api/wizard.updateSession"
             | "/api/wizard.verifyEmail"
             | "/api/wizard.deployTenant" => Self::SignUp,
             "/api/auth.requestPasswordReset"
             | "/api/auth.resendVerification"
+            | "/api/wizard.resendCode"
             | "/api/auth.updateProfile" => Self::Mail,
             _ => {
                 let call = path.rsplit('.').next().unwrap_or_default();
@@ -79,6 +88,7 @@ impl Class {
     const fn rate(self, rates: &Rates) -> Rate {
         match self {
             Self::SignIn => rates.sign_in,
+            Self::Begin => rates.begin,
             Self::SignUp => rates.sign_up,
             Self::Mail => rates.mail,
             Self::Changes => rates.changes,

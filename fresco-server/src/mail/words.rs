@@ -28,14 +28,14 @@ pub(super) fn of(config: &Config, opened: &OpenedLetter) -> Words {
         Letter::VerifyAddress { .. } => (
             "Is this your address?",
             format!(
-                "Somebody gave this address for an account. If it was you, confirm it here, within {life}:\n\n{}\n\nIt signs the account out everywhere; sign in again afterwards.\n\nIf it was not you, do nothing.",
+                "Somebody gave this address for an account. If it was you, confirm it here, within {life}:\n\n{}\n\nIt signs the account out everywhere and ends its API keys; sign in again afterwards.\n\nIf it was not you, do nothing.",
                 home.join(&format!("/verify-email#{secret}"))
             ),
         ),
         Letter::ResetPassword => (
             "Set another password",
             format!(
-                "Somebody asked to set another password for your account. If it was you, do so here, within {life}:\n\n{}\n\nIt signs the account out everywhere.\n\nIf it was not you, do nothing: your password stays as it is.",
+                "Somebody asked to set another password for your account. If it was you, do so here, within {life}:\n\n{}\n\nIt signs the account out everywhere and ends its API keys.\n\nIf it was not you, do nothing: your password stays as it is.",
                 home.join(&format!("/reset-password#{secret}"))
             ),
         ),
@@ -62,7 +62,7 @@ pub(super) fn of(config: &Config, opened: &OpenedLetter) -> Words {
         Letter::AddressChanged { from, to } => (
             "Your account has another address",
             format!(
-                "The address of your account was {from}, and is {to} now. Sign in with that one from now on; the account was signed out everywhere.\n\nIf it was not you, tell the operators of the platform:\n\n{home}"
+                "The address of your account was {from}, and is {to} now. Sign in with that one from now on; the account was signed out everywhere, and its API keys have ended.\n\nIf it was not you, tell the operators of the platform:\n\n{home}"
             ),
         ),
         Letter::PasswordChanged => (

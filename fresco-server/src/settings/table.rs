@@ -243,14 +243,19 @@ pub const SETTINGS: &[Setting] = &[
         "How often a password may be tried for one account from all addresses where it was never signed in, and from each where it was; default: 6000/minute, in production 30/hour",
     ),
     setting(
+        "RATE_BEGIN",
+        None,
+        "The same for beginning to sign up, which sends a letter where mail is set; default: 6000/minute, in production 100/hour, which a class behind one address has room in",
+    ),
+    setting(
         "RATE_SIGN_UP",
         None,
-        "The same for signing up and each step of the wizard; default: 6000/minute, in production 60/minute",
+        "The same for each further step of the wizard; default: 6000/minute, in production 60/minute",
     ),
     setting(
         "RATE_MAIL",
         None,
-        "The same for calls that send a letter; default: 600/minute, in production 20/hour",
+        "The same for all other calls that send a letter; default: 600/minute, in production 20/hour",
     ),
     setting(
         "RATE_CHANGES",
@@ -276,7 +281,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "CONNECTIONS_PER_ADDRESS",
         Some("128"),
-        "The most of them from one address that is neither of TRUSTED_PROXIES nor this machine",
+        "The most of them from one address that is neither of TRUSTED_PROXIES nor this machine; behind those, the most requests of one address at the same time",
     ),
     setting(
         "SMTP_URL",

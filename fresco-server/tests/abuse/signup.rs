@@ -79,6 +79,24 @@ async fn only_addresses_of_the_named_domains_sign_up() {
     begin(&site, "b@uni.example.edu", None).await.ok();
 }
 
+/// Where addresses can be verified, one that was merely typed gets nothing.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn of_the_named_domains_only_verified_addresses_have_tenants() {
+    let database = Database::migrated().await;
+    let settings = [("SIGNUP", "domains"), ("SIGNUP_EMAIL_DOMAINS", "example.org")];
+    let verifies = |config: &mut fresco_server::Config| config.verifies_addresses = true;
+    let site = Site::changed(database.clone(), &settings, &FaultPlan::none(), verifies).await;
+    let ada = site.sign_up("ada@example.org").await;
+    let create =
+        || site.post_with(&ada, "/api/tenants.create", json!({ "subdomain": "adas-study" }));
+    let refused = create().await.refuses(403, "verification_required");
+    assert!(refused.text("detail").contains("Verify your e-mail address"), "{}", refused.body);
+    assert_eq!(site.tenants().await, 0);
+    database.execute("UPDATE fresco_server.users SET email_verified_at = now()").await;
+    assert_eq!(create().await.status, 202);
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn an_invite_lets_in_its_own_address_once() {

@@ -102,6 +102,40 @@ async fn their_tenants_end_after_a_day_unless_they_verify_it() {
     assert_eq!(database.count("trials").await, 0);
 }
 
+/// What somebody left who was shut out is kept for who looks into it.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn the_time_stands_still_while_somebody_is_suspended() {
+    let database = Database::migrated().await;
+    let site = site(&database, &[]).await;
+    let (root, ada) = (site.sign_up("root@b.org").await, site.sign_up("ada@example.org").await);
+    let admin = "UPDATE fresco_server.users SET role = 'admin' WHERE email_key = 'root@b.org'";
+    database.execute(admin).await;
+    let made = create(&site, &ada, "adas").await;
+    site.done(made.text("operationId")).await;
+    let session = site.post_with(&ada, "/api/auth.getSession", json!({})).await.ok();
+    let who = json!({ "userId": session.body["user"]["id"] });
+    let shut = site.post_with(&root, "/api/admin.suspendUser", who.clone()).await.ok();
+    site.done(shut.body["operations"][0].as_str().unwrap()).await;
+    // A day and an hour later.
+    database
+        .execute(
+            "UPDATE fresco_server.users SET suspended_at = now() - interval '25 h'
+             WHERE suspended_at IS NOT NULL",
+        )
+        .await;
+    let later = "UPDATE fresco_server.trials SET expires_at = now() - interval '1 h'";
+    database.execute(later).await;
+    assert_eq!(site.platform.expire_unverified().await.unwrap(), 0);
+    site.post_with(&root, "/api/admin.resumeUser", who).await.ok();
+    assert_eq!(site.platform.expire_unverified().await.unwrap(), 0);
+    let left =
+        "trials WHERE expires_at BETWEEN now() + interval '23 h' AND now() + interval '24 h'";
+    assert_eq!(database.count(left).await, 1);
+    database.execute(later).await;
+    assert_eq!(site.platform.expire_unverified().await.unwrap(), 1);
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn where_no_address_can_be_verified_nothing_ends() {

@@ -163,6 +163,12 @@ async fn admins_find_accounts_page_by_page() {
         }
     }
     call(&site, &root, "users", json!({ "page": 0 })).await.refuses_field("page");
+    // What the database can't be asked for is told to the caller.
+    let none = call(&site, &root, "audit", json!({ "event": "a\0" })).await.ok();
+    assert_eq!((&none.body["total"], &none.body["entries"]), (&json!(0), &json!([])));
+    for (field, time) in [("from", "-9999-01-01T00:00:00Z"), ("until", "+12000-01-01T00:00:00Z")] {
+        call(&site, &root, "audit", json!({ field: time })).await.refuses_field(field);
+    }
     call(&site, &root, "users", json!({ "limit": 101 })).await.refuses_field("limit");
 }
 

@@ -277,6 +277,46 @@ async fn who_does_not_wait_for_the_answer_is_written_down() {
     held.rollback().await.unwrap();
 }
 
+/// Of calls that only look, what was refused; of what changes something, also what came no further than
+/// the guard.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn who_is_not_let_in_is_written_down() {
+    let (database, faults) = (Database::migrated().await, FaultPlan::none());
+    let site = Site::on(database, &[("RATE_CHANGES", "3/hour")], &faults).await;
+    let ada = site.sign_up("ada@example.org").await;
+    let id = id_of(&site, "ada@example.org").await;
+    let body = json!({ "name": "ci", "scopes": ["logs:read"] });
+    let key = post(&site, &ada, "apiKeys.create", body).await.ok().text("key").to_owned();
+    let mut log = Log::new(&site);
+    log.new_rows().await;
+
+    post(&site, &ada, "tenants.list", json!({})).await.ok();
+    post(&site, "", "tenants.list", json!({})).await.refuses(401, "not_signed_in");
+    post(&site, &ada, "tenants.list", json!({ "page": 0 })).await;
+    assert_eq!(log.new_rows().await, [], "nobody was kept from anything");
+    post(&site, &ada, "admin.audit", json!({})).await.refuses(403, "not_admin");
+    let row = log.is("admin_audit", "not_admin", "user", "session").await;
+    assert_eq!(row.actor_id, Some(id));
+    assert_eq!(site.post_key(&key, "/api/tenants.list", json!({})).await.0, 403);
+    log.is("tenants_list", "insufficient_scope", "user", "key").await;
+    assert_eq!(site.post_key("fpk_nonsense", "/api/tenants.list", json!({})).await.0, 401);
+    log.is("tenants_list", "invalid_key", "anonymous", "none").await;
+
+    let foreign = ("origin", "https://evil.example");
+    site.post_from(&ada, foreign, "/api/tenants.stop", json!({}))
+        .await
+        .refuses(403, "foreign_origin");
+    log.is("tenants_stop", "foreign_origin", "anonymous", "none").await;
+    for _ in 0..3 {
+        post(&site, &ada, "auth.revokeOtherSessions", json!({})).await;
+    }
+    log.new_rows().await;
+    let often = post(&site, &ada, "auth.revokeOtherSessions", json!({})).await;
+    often.refuses(429, "rate_limited");
+    log.is("auth_revoke_other_sessions", "rate_limited", "anonymous", "none").await;
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn no_spelling_of_an_address_leads_past_the_log() {

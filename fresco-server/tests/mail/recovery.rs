@@ -18,6 +18,7 @@ async fn the_letter_sets_another_password_and_ends_all_sessions() {
     let mail = MailServer::plain();
     let site = site_with(&mail).await;
     let cookie = known(&site, &mail, "ada@example.org").await;
+    let key = site.key(&cookie).await;
     forgot(&site, "ADA@example.org").await.is(202.try_into().unwrap());
     forgot(&site, "ADA@example.org").await;
     deliver(&site).await;
@@ -32,6 +33,7 @@ async fn the_letter_sets_another_password_and_ends_all_sessions() {
     assert_eq!(site.who(&cookie).await, "ada@example.org");
     reset(&site, &token, NEW).await.ok();
     assert_eq!(site.who(&cookie).await, json!(null));
+    assert_eq!(site.post_key(&key, "/api/tenants.list", json!({})).await.0, 401);
     sign_in(&site, "ada@example.org", PASSWORD).await.refuses(401, "wrong_credentials");
     sign_in(&site, "ada@example.org", NEW).await.ok();
 

@@ -17,6 +17,7 @@ async fn the_letter_of_a_new_account_verifies_its_address_once() {
     let second = sign_in(&site, "ada@example.org", PASSWORD).await.ok();
     assert_eq!(second.body["user"]["emailVerified"], false);
     let second = second.cookie();
+    let key = site.key(&second).await;
     let stranger = site.sign_up("bob@example.org").await;
     // Until it is sent, no token is anywhere.
     assert_eq!(site.database.count("letters WHERE ended_at IS NULL").await, 2);
@@ -38,6 +39,7 @@ async fn the_letter_of_a_new_account_verifies_its_address_once() {
     for cookie in [&first, &second] {
         assert_eq!(site.who(cookie).await, json!(null));
     }
+    assert_eq!(site.post_key(&key, "/api/tenants.list", json!({})).await.0, 401);
     assert_eq!(site.who(&stranger).await, "bob@example.org");
     verify(&site, &token).await.refuses(404, "unknown_token");
     let again = sign_in(&site, "ada@example.org", PASSWORD).await.ok();

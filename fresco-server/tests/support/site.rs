@@ -173,6 +173,15 @@ impl Site {
         (response.status().as_u16(), response.into_body().into_json().await.unwrap())
     }
 
+    /// A new key of who is signed in, which may look at tenants, and does.
+    pub async fn key(&self, cookie: &str) -> String {
+        let body = json!({ "name": "ci", "scopes": ["tenants:read"] });
+        let made = self.post_with(cookie, "/api/apiKeys.create", body).await.ok();
+        let key = made.text("key").to_owned();
+        assert_eq!(self.post_key(&key, "/api/tenants.list", json!({})).await.0, 200);
+        key
+    }
+
     /// A new session of the wizard.
     pub async fn begin(&self, email: &str) -> String {
         let begun = self.post("/api/wizard.createSession", json!({ "email": email })).await.ok();

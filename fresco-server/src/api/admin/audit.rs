@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use uuid::Uuid;
@@ -146,6 +146,13 @@ impl AdminAuditApi {
         let Body(ReadAudit { page, limit, tenant_id, user_id, event, from, until }) = body;
         let page = PageOf::asked(page, limit)?;
         let (offset, limit) = (page.offset(), page.limit());
+        for (field, time) in [("from", from), ("until", until)] {
+            // PostgreSQL knows no more of them.
+            if time.is_some_and(|time| !(1..=9999).contains(&time.year())) {
+                let words = "This must be a time in the years 1 to 9999.";
+                return Err(Problem::field(field, words));
+            }
+        }
         let event = event.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let query =
             AuditQuery { tenant: tenant_id, user: user_id, event, from, until, offset, limit };

@@ -262,6 +262,50 @@ async fn raw(bytes: &str) -> String {
     answer
 }
 
+/// Behind a proxy it is the address that it tells of that has so many requests at the same time.
+#[tokio::test]
+async fn one_address_has_so_many_requests_at_the_same_time_behind_a_proxy_too() {
+    let settings = [("CONNECTIONS_PER_ADDRESS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let config = Config::read(&Values::new(settings)).unwrap();
+    let (arrived, mut arrivals) = tokio::sync::mpsc::channel(8);
+    let waits = make(move |_| {
+        let arrived = arrived.clone();
+        async move {
+            arrived.send(()).await.unwrap();
+            std::future::pending::<poem::Result<&str>>().await
+        }
+    });
+    let guard = Guard::new(&config, Addresses::default(), Throttle::new(&config.rates));
+    let client = TestClient::new(waits.with(guard).around(edge::finish));
+    let ask = |from: &'static str| {
+        let request = client.post("/").header("host", "localhost").content_type("application/json");
+        Box::pin(request.header("x-forwarded-for", from).body("{}").send())
+    };
+    let mut waiting = Vec::new();
+    let mut wait_too = async |from| {
+        let mut asked = ask(from);
+        tokio::select! {
+            _ = &mut asked => panic!("it was answered"),
+            there = arrivals.recv() => there.unwrap(),
+        }
+        waiting.push(asked);
+    };
+    for _ in 0..4 {
+        wait_too("192.0.2.1").await;
+    }
+    let fifth = ask("192.0.2.1").await;
+    fifth.assert_status(StatusCode::TOO_MANY_REQUESTS);
+    fifth.assert_header_exist("retry-after");
+    wait_too("192.0.2.2").await;
+    // As soon as they have gone there is room again.
+    waiting.clear();
+    let mut again = ask("192.0.2.1");
+    tokio::select! {
+        _ = &mut again => panic!("it was answered"),
+        there = arrivals.recv() => there.unwrap(),
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_is_told_from_one_that_is_wrong() {
     let head = "POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";

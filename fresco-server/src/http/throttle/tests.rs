@@ -79,7 +79,7 @@ async fn attempts_of_strangers_do_not_keep_an_owner_out_where_it_was_before() {
 
 #[test]
 fn each_call_has_a_kind() {
-    use Class::{Changes, Mail, Reads, SignIn, SignUp, Streams};
+    use Class::{Begin, Changes, Mail, Reads, SignIn, SignUp, Streams};
     for (method, path, class) in [
         ("GET", "/health", None),
         ("GET", "/", Some(Reads)),
@@ -87,13 +87,14 @@ fn each_call_has_a_kind() {
         ("GET", "/api/tenants/7/logs", Some(Streams)),
         ("GET", "/api/operations/7/events", Some(Streams)),
         ("POST", "/api/auth.signIn", Some(SignIn)),
-        ("POST", "/api/auth.signUp", Some(SignUp)),
-        ("POST", "/api/wizard.createSession", Some(SignUp)),
+        ("POST", "/api/auth.signUp", Some(Begin)),
+        ("POST", "/api/wizard.createSession", Some(Begin)),
         ("POST", "/api/wizard.updateSession", Some(SignUp)),
         ("POST", "/api/wizard.deployTenant", Some(SignUp)),
         ("POST", "/api/wizard.checkSubdomain", Some(Reads)),
         ("POST", "/api/wizard.getDeploymentStatus", Some(Reads)),
         ("POST", "/api/auth.requestPasswordReset", Some(Mail)),
+        ("POST", "/api/wizard.resendCode", Some(Mail)),
         ("POST", "/api/auth.getSession", Some(Reads)),
         ("POST", "/api/auth.signOut", Some(Changes)),
         ("POST", "/api/tenants.list", Some(Reads)),
