@@ -27,7 +27,16 @@ fn gates(accounts: &fresco_server::accounts::Accounts) -> Gates {
 
 /// The service in production, as the proxy sees it.
 async fn service(database: &Database) -> TestClient<BoxEndpoint<'static, Response>> {
+    service_with(database, "1200/minute").await
+}
+
+/// The same, where one may look so often.
+async fn service_with(
+    database: &Database,
+    reads: &str,
+) -> TestClient<BoxEndpoint<'static, Response>> {
     let config = Config::read(&Values::new([
+        ("RATE_READS", reads),
         ("DATABASE_URL", database.url.as_str()),
         ("AUTH_SECRET", SECRET),
         ("PUBLIC_URL", "https://platform.example.org"),
@@ -195,4 +204,29 @@ async fn it_opens_when_the_owner_says_so_or_had_time_and_not_before() {
     // One that was open to everybody before there were gates stays so.
     assert!(gates.gate(TenantId::new(), true).await.unwrap().is_none());
     assert!(!accounts.open_claim(TenantId::new()).await.unwrap());
+}
+
+/// What could be a pass has to be looked up, which is done so often for one address; what can't be one
+/// is not looked up at all.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_stranger_with_many_passes_is_asked_to_wait() {
+    let database = Database::migrated().await;
+    let (accounts, service) = (database.accounts().await, service_with(&database, "3/hour").await);
+    let tenant = TenantId::new();
+    gates(&accounts).gate(tenant, false).await.unwrap().expect("a gate");
+    assert_eq!(ask(&service, tenant, "/", "").await.status(), 403);
+    for number in 0..10 {
+        let nonsense = format!("__Host-fresco_gate={number}");
+        let answer = ask(&service, tenant, &format!("/?fresco_claim={number}"), &nonsense).await;
+        assert_eq!(answer.status(), 403);
+    }
+    let guess = |number: u32| format!("__Host-fresco_gate={number:064}");
+    for number in 0..2 {
+        assert_eq!(ask(&service, tenant, "/", &guess(number)).await.status(), 403);
+    }
+    let told = ask(&service, tenant, "/", &guess(2)).await;
+    assert_eq!(told.status(), 429);
+    assert!(told.headers().contains_key("retry-after"), "{:?}", told.headers());
+    assert!(told.content_type().unwrap().starts_with("text/html"), "{:?}", told.headers());
 }
