@@ -171,12 +171,14 @@ pub struct TenantPage {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OperationQuery {
-    /// Only those on this tenant.
-    pub tenant: Option<TenantId>,
+    /// Only those on one of these tenants.
+    pub tenants: Option<Vec<TenantId>>,
     /// Only those of this action.
     pub action: Option<Action>,
     /// Only those with this status.
     pub status: Option<OperationStatus>,
+    /// Only those that have not ended; a tenant has one of them at most.
+    pub unfinished: bool,
     /// How many to leave out at the beginning.
     pub offset: u64,
     /// How many at most; 0 stands for all.
@@ -193,9 +195,10 @@ impl OperationQuery {
     /// Whether this query asks for this operation, apart from offset and limit.
     #[must_use]
     pub fn matches(&self, operation: &Operation) -> bool {
-        self.tenant.is_none_or(|id| id == operation.tenant)
+        self.tenants.as_ref().is_none_or(|ids| ids.contains(&operation.tenant))
             && self.action.is_none_or(|action| action == operation.action)
             && self.status.is_none_or(|status| status == operation.status)
+            && !(self.unfinished && operation.status.is_finished())
     }
 }
 

@@ -38,7 +38,8 @@ export async function call(name, body = {}, { signal } = {}) {
     tell("online");
     return told;
   }
-  const problem = told ?? { status: answer.status, code: "unreadable", detail: "The platform's answer can't be read. Try again." };
+  const unreadable = { status: answer.status, code: "unreadable", detail: "The platform's answer can't be read. Try again." };
+  const problem = typeof told?.detail === "string" ? told : unreadable;
   // Somebody else's page of the same browser signed out, or the session came to its end.
   if (problem.code === "not_signed_in") tell("expired");
   throw new Refusal(problem);
@@ -52,39 +53,55 @@ function tell(state) {
 const AGAIN = 1000, MOST = 30_000;
 
 /**
- * An event stream of the API. What interrupts it is told to the frame; a refused one is opened again.
- * `opened` is called each time it opens, and told whether it begins anew; each handler with its event's data,
- * and with what closes the stream.
+ * An event stream of the API, as long as the page is seen: a browser has but a few connections for all its tabs.
+ * What interrupts it is told to the frame; a refused one is opened again. It goes on after the last event.
+ * `opened` is called each time it opens, and told whether it begins anew; `refused` when it does not; each handler
+ * with its event's data, and with what closes the stream.
  */
-export function listen(url, handlers, opened = () => {}) {
-  let stream, pause = AGAIN, timer;
-  const close = () => {
+export function listen(url, handlers, { opened = () => {}, refused = () => {} } = {}) {
+  let stream, last = "", pause = AGAIN, timer;
+  const leave = () => {
     clearTimeout(timer);
-    stream.close();
+    stream?.close();
     stream = null;
   };
   const open = () => {
-    const mine = stream = new EventSource(url);
-    let anew = true;
+    const mine = stream = new EventSource(last ? `${url}?after=${encodeURIComponent(last)}` : url);
     mine.addEventListener("open", () => {
       pause = AGAIN;
       tell("online");
-      opened(anew);
-      anew = false;
+      opened(!last);
     });
     mine.addEventListener("error", async () => {
-      // The browser connects again by itself, unless it was refused, which it does not tell why.
-      if (mine.readyState !== EventSource.CLOSED) return tell("offline");
+      // The browser connects again by itself, unless it was refused. Why, it does not tell: a stream ends after an
+      // hour, too. What comes of this call is told to the frame.
+      const closed = mine.readyState === EventSource.CLOSED;
+      if (closed && stream === mine) refused();
       const who = await call("auth.getSession").catch(() => null);
       if (stream !== mine) return;
-      if (who && !who.user) return tell("expired");
-      timer = setTimeout(open, pause);
-      pause = Math.min(2 * pause, MOST);
+      if (who && !who.user) tell("expired");
+      else if (closed) {
+        timer = setTimeout(open, pause);
+        pause = Math.min(2 * pause, MOST);
+      }
     });
     for (const [name, handler] of Object.entries(handlers)) {
-      mine.addEventListener(name, (event) => handler(JSON.parse(event.data), close));
+      mine.addEventListener(name, (event) => {
+        last = event.lastEventId || last;
+        handler(JSON.parse(event.data), close);
+      });
     }
   };
-  open();
-  addEventListener("pagehide", () => stream && close(), { once: true });
+  const look = () => {
+    if (document.hidden) leave();
+    else if (!stream) open();
+  };
+  const close = () => {
+    leave();
+    document.removeEventListener("visibilitychange", look);
+    removeEventListener("pagehide", leave);
+  };
+  look();
+  document.addEventListener("visibilitychange", look);
+  addEventListener("pagehide", leave);
 }

@@ -1,61 +1,83 @@
 // The list is drawn by the server; here it is asked whether it would draw another one now.
 import { call } from "./api.js";
-import { renew } from "./live.js";
+import { renew, say } from "./live.js";
 import { poll } from "./poll.js";
 
-const list = () => document.getElementById("instances");
-const filters = document.getElementById("filters");
+const at = (id) => document.getElementById(id);
+const list = () => at("instances");
+const cards = () => [...list().querySelectorAll("[data-tenant]")];
 
 function shown() {
-  const cards = [...list().querySelectorAll("[data-tenant]")];
-  return [list().dataset.total, ...cards.map(({ dataset: { tenant, status, desired } }) => [tenant, status, desired])].join();
+  const parts = cards().map(({ dataset: { tenant, status, desired, operation } }) => [tenant, status, desired, operation]);
+  return [list().dataset.total, ...parts].join();
 }
 
-/** Draws the list again. Whoever was at a button that is gone is left at its instance. */
-async function draw(url) {
-  const focused = document.activeElement?.closest("[data-tenant]")?.dataset.tenant;
-  await renew(["instances", "views"], url);
-  if (focused && document.activeElement === document.body) document.getElementById(`name-${focused}`)?.focus();
+/** Whoever types or chooses is answered at once. */
+function ready() {
+  if (at("show")) at("show").hidden = true;
+}
+ready();
+
+/** What is to be heard of the list, by the ids of the instances. */
+function standings() {
+  const stands = cards().map((card) => [card.dataset.tenant, `${card.querySelector("h2").textContent.trim()}: ${card.querySelector(".badge").textContent}`]);
+  return new Map([["", at("count")?.textContent ?? list().querySelector("h2")?.textContent], ...stands]);
+}
+
+/** Which list is shown: that of this query. */
+let drawn = location.search, drawing;
+
+/** Draws the list that is asked for now, and the next one if another is asked for meanwhile. */
+function draw() {
+  drawing ??= (async () => {
+    const before = standings();
+    let asked;
+    do {
+      asked = location.search;
+      // Whoever was at a button that is gone is left at its instance.
+      const focused = document.activeElement?.closest("[data-tenant]")?.dataset.tenant;
+      // With the first instance come the tools. Later nobody takes away the field that is typed into.
+      if (!await renew([...(at("filters") ? [] : ["tools"]), "views", "instances"])) return;
+      ready();
+      if (focused && document.activeElement === document.body) at(`name-${focused}`)?.focus();
+      drawn = asked;
+    } while (asked !== location.search);
+    const now = [...standings()];
+    say(now.filter(([id, words]) => words !== before.get(id) && (!id || before.has(id))).map(([, words]) => words).join(". "));
+  })().finally(() => { drawing = undefined; });
+  return drawing;
 }
 
 let before;
 poll(async () => {
-  const { page, status, search } = list().dataset;
-  const body = { page: Number(page), limit: 12, search, ...(status && { status }) };
-  const told = await call("tenants.list", body);
-  const now = JSON.stringify(told);
-  const there = [told.total, ...told.tenants.map((tenant) => [tenant.id, tenant.status, tenant.desiredState])].join();
+  // It was asked for when it could not be had.
+  if (drawn !== location.search) return draw();
+  const asked = drawn, { page, status, search } = list().dataset;
+  const told = await call("tenants.list", { page: Number(page), limit: 12, search, ...(status && { status }) });
+  const parts = told.tenants.map((tenant) => [tenant.id, tenant.status, tenant.desiredState, tenant.operation?.id ?? ""]);
+  const now = JSON.stringify(told), there = [told.total, ...parts].join();
   // In between somebody may have asked for another list.
-  const same = list().dataset.page === page && list().dataset.status === status && list().dataset.search === search;
-  if (same && (there !== shown() || (before && before !== now) || list().querySelector("[data-working]"))) {
-    const at = location.href;
-    await draw();
-    // Somebody asked for another list while this one came.
-    if (at !== location.href) await draw();
-  }
+  if (asked !== drawn || asked !== location.search) return;
+  if (there !== shown() || (before && before !== now)) await draw();
   before = now;
 }, 3000);
 
-if (filters) {
-  filters.querySelector("button").hidden = true;
-  let timer, round = 0;
-  const narrow = async () => {
-    const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value.trim()));
-    const url = String(query) ? `/dashboard?${query}` : "/dashboard";
-    history.replaceState(null, "", url);
-    before = undefined;
-    const mine = ++round;
-    await draw(url);
-    // What was typed since then is drawn last.
-    if (mine !== round) await draw();
-  };
-  filters.addEventListener("input", (event) => {
-    clearTimeout(timer);
-    timer = setTimeout(narrow, event.target.type === "search" ? 250 : 0);
-  });
-  filters.addEventListener("submit", (event) => {
-    event.preventDefault();
-    clearTimeout(timer);
-    narrow();
-  });
-}
+let timer;
+const narrow = () => {
+  clearTimeout(timer);
+  const query = new URLSearchParams([...new FormData(at("filters"))].filter(([, value]) => value.trim()));
+  history.replaceState(null, "", String(query) ? `/dashboard?${query}` : "/dashboard");
+  before = undefined;
+  // What can't be had now is asked for again by the next round.
+  draw().catch(() => {});
+};
+document.addEventListener("input", (event) => {
+  if (event.target.form?.id !== "filters") return;
+  clearTimeout(timer);
+  timer = setTimeout(narrow, event.target.type === "search" ? 250 : 0);
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "filters") return;
+  event.preventDefault();
+  narrow();
+});

@@ -1,6 +1,6 @@
 // One instance: follows what is done with it, and notices what others do.
 import { call, listen } from "./api.js";
-import { renew } from "./live.js";
+import { renew, say } from "./live.js";
 import { poll } from "./poll.js";
 
 const root = () => document.getElementById("instance");
@@ -9,11 +9,18 @@ const operation = () => document.getElementById("current-operation").dataset;
 const address = root().dataset.address;
 if (location.pathname !== address) history.replaceState(null, "", address);
 
+/** What is to be heard of it: how it stands, and what is done with it. */
+function standings() {
+  const words = (selector) => root().querySelector(selector)?.textContent;
+  return [`${words("h1")}: ${words(".title .badge")}`, `${words("#current-operation h2")}: ${words("#current-operation .badge")}`];
+}
+
 let drawing = false, again = false;
 async function draw() {
   again = true;
   if (drawing) return;
   drawing = true;
+  const before = standings();
   while (again) {
     again = false;
     const focused = root().contains(document.activeElement);
@@ -24,6 +31,7 @@ async function draw() {
     if (!isOpen()) for (const notice of document.querySelectorAll("main > .notice:not(.error)")) notice.remove();
     follow();
   }
+  say(standings().filter((words) => !before.includes(words)).join(". "));
   drawing = false;
 }
 

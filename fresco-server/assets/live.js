@@ -2,7 +2,13 @@
 import { PATIENCE } from "./api.js";
 import { prepare } from "./app.js";
 
-/** Replaces the elements of these ids by those of the same page, asked for again. Keeps the focus, and what was opened. */
+/** How the server wrote what was put in. */
+const written = new WeakMap();
+
+/**
+ * Replaces the elements of these ids by those of the same page, asked for again, unless they were put in before
+ * just like that: nothing changes under somebody's hand without need. Keeps the focus, and what was opened.
+ */
 export async function renew(ids, url = location.href) {
   const answer = await fetch(url, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
   if (answer.redirected && new URL(answer.url).pathname === "/login") {
@@ -19,7 +25,8 @@ export async function renew(ids, url = location.href) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const id of ids) {
     const now = document.getElementById(id), then = page.getElementById(id);
-    if (!now || !then) continue;
+    if (!now || !then || written.get(now) === then.outerHTML) continue;
+    written.set(then, then.outerHTML);
     const focused = now.contains(document.activeElement) ? document.activeElement : null, read = focused?.scrollTop;
     const open = [...now.querySelectorAll("details[open][id]")].map((details) => details.id);
     now.replaceWith(document.adoptNode(then));
@@ -32,4 +39,9 @@ export async function renew(ids, url = location.href) {
     again.scrollTop = read;
   }
   return true;
+}
+
+/** Tells this to who listens instead of looking. The page's place for it is in no part that is drawn again. */
+export function say(words) {
+  if (words) document.getElementById("say").textContent = words;
 }

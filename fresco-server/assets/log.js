@@ -1,23 +1,28 @@
 // A log as it is written.
 import { call, listen } from "./api.js";
+import { renew } from "./live.js";
+import { poll } from "./poll.js";
 
 const MOST_LINES = 2000;
 const { tenant } = document.getElementById("app-log").dataset;
 const lines = document.getElementById("log-lines");
 const state = document.getElementById("log-state");
 const pause = document.getElementById("log-pause");
-const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-
 const news = document.getElementById("log-news");
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium" });
 
-let paused = false, waiting = [], fresh = true;
+let paused = false, waiting = [], fresh = true, lastDay;
 
+/** A line. Where a day begins that is not today's, or no longer, its time has a date. */
 function line({ at, stream: where, text }) {
   const row = document.createElement("div"), time = document.createElement("time");
+  const moment = new Date(at), its = day.format(moment), today = day.format(new Date());
   row.className = where;
   time.className = "clock";
   time.dateTime = at;
-  time.textContent = clock.format(new Date(at));
+  time.textContent = its === today && its === (lastDay ?? today) ? clock.format(moment) : `${its}, ${clock.format(moment)}`;
+  lastDay = its;
   row.append(time, ` ${text}`);
   return row;
 }
@@ -26,7 +31,10 @@ function line({ at, stream: where, text }) {
 function write() {
   if (paused || !waiting.length) return;
   const follows = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
-  if (fresh) lines.replaceChildren();
+  if (fresh) {
+    lines.replaceChildren();
+    lastDay = undefined;
+  }
   fresh = false;
   lines.append(...waiting.map(line));
   waiting = [];
@@ -47,28 +55,40 @@ function take(told) {
   });
 }
 
+/** When the app was seen to run no longer. */
+let ended = 0;
 function follow() {
+  ended = 0;
   listen(`/api/tenants/${tenant}/logs`, {
     line: take,
     end: (_, close) => {
       close();
+      ended = performance.now();
       say("The app does not run");
-      setTimeout(whenItRuns, 2000);
+      look();
     },
-  }, (anew) => {
-    fresh = anew;
-    if (anew) waiting = [];
-    say("Live");
+  }, {
+    opened: (anew) => {
+      fresh = anew;
+      if (anew) waiting = [];
+      say("Live");
+      look();
+    },
+    // As while its container is made anew.
+    refused: () => {
+      say("Waiting for the app");
+      look();
+    },
   });
 }
 
-/** Goes on as soon as the app runs again. */
-async function whenItRuns() {
-  const told = await call("tenants.get", { tenantId: tenant }).catch(() => null);
-  if (told?.tenant.status === "destroyed") return;
-  if (told?.tenant.status === "active" && !document.hidden) follow();
-  else setTimeout(whenItRuns, 3000);
-}
+/** Keeps the head true, and goes on as soon as the app runs again. */
+const head = () => document.getElementById("log-head");
+const look = poll(async () => {
+  const { tenant: { status, desiredState, operation } } = await call("tenants.get", { tenantId: tenant });
+  if (head().dataset.standing !== `${status} ${desiredState} ${operation?.id ?? ""}`) await renew(["log-head"]);
+  if (ended && status === "active" && performance.now() - ended > 2000) follow();
+}, 3000);
 
 let said = "";
 function say(words) {

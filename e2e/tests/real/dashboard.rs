@@ -132,6 +132,63 @@ pub(crate) async fn two_tabs_and_every_button(stack: &Stack) {
     scene.end(&["422"]).await;
 }
 
+/// What others do is seen, and heard, without a need to look again; what is the same is left alone.
+pub(crate) async fn what_others_do(stack: &Stack) {
+    let scene = Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    scene.go("/dashboard").await;
+    browser.wait_for_text_in("#instances", "Running").await;
+    let id = json!({"tenantId": scene.tenant});
+    // As if somebody came back to the page just now.
+    let look = "document.dispatchEvent(new Event('visibilitychange'));";
+    for (path, part) in [
+        ("/dashboard".to_owned(), "#instances"),
+        (format!("/instances/{}", scene.tenant), ".title"),
+    ] {
+        scene.go(&path).await;
+        browser.wait_for_text_in(part, "Running").await;
+        let begun = scene.visitor.call(202, "tenants.restart", id.clone()).await;
+        browser.run(look, Vec::new()).await;
+        browser.wait_for_text_in(part, "Restarting").await;
+        browser.wait_for_text_in("#say", &format!("{}: Restarting", scene.subdomain)).await;
+        scene.visitor.success(begun["operationId"].as_str().unwrap()).await;
+        browser.wait_for_text_in(part, "Running").await;
+        browser.wait_for_text_in("#say", &format!("{}: Running", scene.subdomain)).await;
+    }
+    scene.go("/dashboard").await;
+    let twice = "const {renew} = await import(document.querySelector('script[src$=\"dashboard.js\"]').src.replace('dashboard', 'live'));
+        await renew(['instances']);
+        const list = document.getElementById('instances');
+        await renew(['instances']);
+        return list.isConnected;";
+    assert_eq!(browser.run(twice, Vec::new()).await, json!(true));
+    let end = json!({"tenantId": scene.tenant, "confirmation": scene.subdomain});
+    scene.visitor.act("destroy", end).await;
+    scene.end(&[]).await;
+}
+
+/// With the first instance of an empty list, made elsewhere, come the list's tools, and they work.
+pub(crate) async fn the_first_instance(stack: &Stack) {
+    let scene = Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    let end = json!({"tenantId": scene.tenant, "confirmation": scene.subdomain});
+    scene.visitor.act("destroy", end).await;
+    scene.go("/dashboard").await;
+    browser.wait_for_text_in("#instances", "Nothing here yet").await;
+    let second = name();
+    let made = scene.visitor.call(202, "tenants.create", json!({"subdomain": second})).await;
+    browser.wait_for_text_in("#instances", "1 instance").await;
+    browser.wait_for_text_in("#tools", "New instance").await;
+    browser.type_into("#search", "no-such-thing").await;
+    browser.wait_for_text_in("#instances", "None of your instances is like that").await;
+    scene.visitor.success(made["operationId"].as_str().unwrap()).await;
+    let end = json!({"tenantId": made["tenantId"], "confirmation": second});
+    scene.visitor.act("destroy", end).await;
+    scene.end(&[]).await;
+}
+
 /// The log is written on as the app writes, waits while it is paused, and goes on when the app was away.
 pub(crate) async fn a_log_as_it_is_written(stack: &Stack) {
     let scene = Scene::new(stack).await;
@@ -145,6 +202,7 @@ pub(crate) async fn a_log_as_it_is_written(stack: &Stack) {
     let id = json!({"tenantId": scene.tenant});
     scene.visitor.act("stop", id.clone()).await;
     browser.wait_for_text_in("#log-state", "The app does not run").await;
+    browser.wait_for_text_in("#log-head", "Stopped").await;
     assert!(browser.count(lines).await >= first, "what was written stays to be read");
     browser.click("#log-pause").await;
     browser.wait_for_text_in("#log-state", "Paused").await;
@@ -154,6 +212,7 @@ pub(crate) async fn a_log_as_it_is_written(stack: &Stack) {
     assert_eq!(browser.count(lines).await, before, "paused");
     browser.click("#log-pause").await;
     browser.wait_for_text_in("#log-state", "Live").await;
+    browser.wait_for_text_in("#log-head", "Running").await;
     let more = "const deadline = performance.now() + 20000;
                 while (document.querySelectorAll('#log-lines div').length <= args[0]) {
                     if (performance.now() > deadline) throw Error('no more lines');

@@ -13,11 +13,11 @@ const STREAMS: &str = "
     window.streams = [];
     window.EventSource = class extends EventTarget {
         static CLOSED = 2;
-        constructor(url) { super(); this.readyState = 0; window.streams.push(this); }
+        constructor(url) { super(); Object.assign(this, {url, readyState: 0}); window.streams.push(this); }
         close() { this.readyState = 2; }
-        happen(name, state, data) {
+        happen(name, state, data, lastEventId = '') {
             this.readyState = state;
-            this.dispatchEvent(Object.assign(new Event(name), {data: JSON.stringify(data)}));
+            this.dispatchEvent(Object.assign(new Event(name), {data: JSON.stringify(data), lastEventId}));
         }
     };";
 
@@ -39,8 +39,18 @@ pub(crate) async fn streams_that_are_cut_or_refused(stack: &Stack) {
     happen("'open', 1").await;
     browser.wait_for_text_in("#log-state", "Live").await;
     browser.wait_gone("#connection").await;
+    // It ends after an hour, which is no fault of the platform's.
+    let told = "window.told = [];
+        document.addEventListener('connection', ({detail}) => window.told.push(detail));";
+    browser.run(told, Vec::new()).await;
+    happen("'error', 0").await;
+    let told = "while (!window.told.length) await new Promise((go) => setTimeout(go, 10));
+        return window.told.includes('offline');";
+    assert_eq!(browser.run(told, Vec::new()).await, json!(false));
+    browser.offline(true).await;
     happen("'error', 0").await;
     browser.wait_for_text_in("#connection", "can't be reached").await;
+    browser.offline(false).await;
     happen("'open', 1").await;
     browser.wait_gone("#connection").await;
 
@@ -51,10 +61,13 @@ pub(crate) async fn streams_that_are_cut_or_refused(stack: &Stack) {
     browser.wait_for_text_in("#log-news", "2 new lines").await;
     let state = "return document.getElementById('log-state').textContent;";
     assert_eq!(browser.run(state, Vec::new()).await, "Paused");
+    browser.click("#log-pause").await;
+    browser.wait_for_text_in("#log-lines div", "2026").await;
 
     let mut pauses = Vec::new();
     for count in 2..=3 {
         happen("'error', 2").await;
+        browser.wait_for_text_in("#log-state", "Waiting for the app").await;
         pauses.push(browser.run(opened, vec![json!(count)]).await.as_f64().unwrap());
     }
     assert!(pauses[1] > 1.5 * pauses[0], "{pauses:?}");
@@ -63,6 +76,81 @@ pub(crate) async fn streams_that_are_cut_or_refused(stack: &Stack) {
     happen("'error', 2").await;
     browser.wait_for_text_in("#connection", "Your session has ended.").await;
     browser.wait_for("#connection a[href^='/login?next=%2Finstances']").await;
+    scene.end(&["ERR_INTERNET_DISCONNECTED", "401"]).await;
+}
+
+/// A browser has few connections for all its tabs: a page that nobody sees holds none, and goes on where it
+/// was once it is seen.
+pub(crate) async fn streams_of_pages_that_nobody_sees(stack: &Stack) {
+    let scene = dashboard::Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    browser.before_pages(STREAMS).await;
+    scene.page("/log").await;
+    let open = "return window.streams.filter((one) => one.readyState < 2).map((one) => one.url);";
+    let seen = async |hidden: bool| {
+        let script =
+            "Object.defineProperty(document, 'hidden', {value: args[0], configurable: true});
+            document.dispatchEvent(new Event('visibilitychange'));";
+        browser.run(script, vec![json!(hidden)]).await;
+        browser.run(open, Vec::new()).await
+    };
+    let path = format!("/api/tenants/{}/logs", scene.tenant);
+    assert_eq!(browser.run(open, Vec::new()).await, json!([path]));
+    let line = "const last = window.streams.at(-1);
+        last.happen('open', 1);
+        last.happen('line', 1, {at: new Date().toISOString(), stream: 'stdout', text: 'x'}, '1.0-a');";
+    browser.run(line, Vec::new()).await;
+    browser.wait_for_text_in("#log-lines", "x").await;
+    assert_eq!(seen(true).await, json!([]));
+    assert_eq!(seen(false).await, json!([format!("{path}?after=1.0-a")]));
+    browser.run(&line.replace("'1.0-a'", "'2.0-b'"), Vec::new()).await;
+    let two = "while (document.querySelectorAll('#log-lines div').length < 2) await new Promise((go) => setTimeout(go, 10));
+        return true;";
+    assert_eq!(browser.run(two, Vec::new()).await, json!(true), "what came before stays");
+    scene.end(&[]).await;
+}
+
+/// What is asked for while it can't be had is shown as soon as it can.
+pub(crate) async fn a_list_that_can_not_be_had(stack: &Stack) {
+    let scene = dashboard::Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    let refuse = "const real = window.fetch;
+        window.fetch = (url, ...rest) => window.refuse && String(url).includes('/dashboard')
+            ? Promise.resolve(new Response('', {status: 503})) : real(url, ...rest);";
+    browser.before_pages(refuse).await;
+    scene.go("/dashboard").await;
+    browser.wait_for_text_in("#instances", "Running").await;
+    browser.offline(true).await;
+    browser.type_into("#search", "no-such-thing").await;
+    browser.wait_for_text_in("#connection", "can't be reached").await;
+    browser.wait_for_url("no-such-thing").await;
+    browser.offline(false).await;
+    browser.wait_for_text_in("#instances", "None of your instances is like that").await;
+    browser.wait_gone("#connection").await;
+
+    browser.run("window.refuse = true;", Vec::new()).await;
+    browser.type_into("#search", &scene.subdomain).await;
+    browser.wait_for_url(&scene.subdomain).await;
+    browser.run("window.refuse = false;", Vec::new()).await;
+    browser.wait_for_text_in("#instances", "1 instance").await;
+    scene.end(&["ERR_INTERNET_DISCONNECTED"]).await;
+}
+
+/// An answer that says nothing is told as that.
+pub(crate) async fn answers_that_say_nothing(stack: &Stack) {
+    let scene = dashboard::Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    scene.go("/dashboard").await;
+    let ask = "const {call} = await import(document.querySelector('script[src$=\"app.js\"]').src.replace('app.js', 'api.js'));
+        window.fetch = async () => new Response(args[0], {status: 418});
+        return call('tenants.list').catch(({code, status, message}) => [code, status, message]);";
+    for body in ["{\"detail\": 5}", "{}", "[]", "null", "\"text\"", "<html>"] {
+        let told = browser.run(ask, vec![json!(body)]).await;
+        assert_eq!((&told[0], &told[1]), (&json!("unreadable"), &json!(418)), "{body}: {told}");
+    }
     scene.end(&[]).await;
 }
 

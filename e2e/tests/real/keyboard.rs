@@ -121,9 +121,10 @@ pub(crate) async fn instances(stack: &Stack) {
     browser.wait_for_text_in("#instances", "1 instance").await;
     let stop = scene.button("stop");
     browser.tab_to(&stop).await;
-    // What others do leaves the focus where it is, and at the instance when the button is gone.
+    // What others do leaves the focus where it is, and at the instance when the button is gone, as it is
+    // to who sees that it restarts.
     scene.visitor.act("restart", id.clone()).await;
-    browser.wait_for_focus(&stop).await;
+    browser.wait_for_focus(&format!("{stop}, #name-{}", scene.tenant)).await;
     scene.visitor.act("stop", id.clone()).await;
     browser.wait_for_text_in("#instances", "Stopped").await;
     browser.wait_for_focus(&format!("#name-{}", scene.tenant)).await;

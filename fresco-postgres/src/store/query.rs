@@ -149,9 +149,10 @@ pub(super) async fn history(
     let sql = format!(
         "WITH matching AS (
             SELECT {OPERATION}, id, created_at FROM fresco.operations
-            WHERE ($1::uuid IS NULL OR tenant = $1)
+            WHERE ($1::uuid[] IS NULL OR tenant = ANY ($1))
               AND ($2::text IS NULL OR status = $2)
               AND ($3::jsonb IS NULL OR data->'action' = $3)
+              AND (NOT $6 OR status NOT IN ('success', 'failed'))
          ), page AS (
             SELECT * FROM matching ORDER BY created_at DESC, id DESC
             OFFSET $4 LIMIT nullif($5::bigint, 0)
@@ -163,15 +164,18 @@ pub(super) async fn history(
     );
     let client = take(pool).await?;
     let action = query.action.map(|action| to_json(&action)).transpose()?;
+    let tenants = query.tenants.as_ref();
+    let tenants = tenants.map(|ids| ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>());
     let rows = client
         .query(
             &sql,
             &[
-                &query.tenant.map(TenantId::as_uuid),
+                &tenants,
                 &query.status.map(OperationStatus::as_str),
                 &action,
                 &i64::try_from(query.offset).unwrap_or(i64::MAX),
                 &i64::try_from(query.limit).unwrap_or(i64::MAX),
+                &query.unfinished,
             ],
         )
         .await

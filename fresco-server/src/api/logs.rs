@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fresco_core::{Error, ErrorKind, LogLine as CoreLine, LogQuery, Result as CoreResult, Tenant};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use poem::web::sse;
-use poem_openapi::param::Path;
+use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
 use poem_openapi::{Enum, Object, OpenApi, Union};
@@ -25,12 +25,10 @@ use crate::http::caller::{Caller, LogsRead};
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
-/// Lines, unless said otherwise.
+/// Lines, unless said otherwise, and those that a live stream begins with.
 const LINES: u32 = 200;
 /// Lines at most.
 const MOST_LINES: u32 = 5000;
-/// Lines that a live stream begins with.
-const FIRST_LINES: u32 = 100;
 /// Bytes of text in one answer.
 const MOST_BYTES: usize = 1024 * 1024;
 /// How far the clock of the containers' machine may be ahead.
@@ -194,11 +192,11 @@ impl LogsApi {
         Ok(Json(timeout(DEADLINE, read).await.unwrap_or_else(late)?))
     }
 
-    /// Streams what a tenant's app writes, from the newest 100 lines on.
+    /// Streams what a tenant's app writes, from the newest 200 lines on.
     ///
     /// Events: `line`, whose data is the line, and `end` with a `reason`, the last, when the
     /// container does not run, or no longer. Close the stream at `end`. The header `Last-Event-ID`
-    /// goes on after the line of that id. A stream that ends without `end` should be opened again:
+    /// goes on after the line of that id, and so does `after`, for who can't send it. A stream that ends without `end` should be opened again:
     /// the server stops, or an hour has passed. Errors: 404; 422 `invalid` with the `field`; 503
     /// `unavailable` while the container is being replaced.
     #[oai(path = "/api/tenants/:id/logs", method = "get", operation_id = "tenants_logs")]
@@ -210,11 +208,14 @@ impl LogsApi {
         /// The id of the last line that came in.
         #[oai(name = "Last-Event-ID")]
         last: Once<String>,
+        /// The same, of a stream that was opened before this one; the header goes first.
+        after: Query<Option<String>>,
     ) -> Result<Feed<LogEvent>, Problem> {
-        let place = last.0.map(|text| Place::sent(&text, Utc::now())).transpose()?;
+        let last = last.0.or(after.0);
+        let place = last.map(|text| Place::sent(&text, Utc::now())).transpose()?;
         let tenant = living(&self.platform, &caller.user, id.0).await?;
         let open = self.platform.streams.open(caller.user.id)?;
-        let mut query = LogQuery::last(FIRST_LINES).follow();
+        let mut query = LogQuery::last(LINES).follow();
         if let Some(place) = place {
             query = LogQuery::last(MOST_LINES).follow();
             query.since = Some(place.at);

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use poem::web::sse;
 use poem_openapi::OpenApi;
-use poem_openapi::param::Path;
+use poem_openapi::param::{Path, Query};
 use poem_openapi::types::ToJSON;
 use uuid::Uuid;
 
@@ -35,9 +35,9 @@ impl OperationsApi {
     ///
     /// Events: `step` (the operation changed), `progress` (an image is being fetched; not kept, and
     /// without an id) and `done`, the last. The data of each is the whole operation. Close the
-    /// stream at `done`. The header `Last-Event-ID` goes on after the event of that id. A stream
-    /// that ends before `done` should be opened again: the server stops, or an hour has passed.
-    /// Errors: 404; 422 `invalid` with the `field` when no event had that id.
+    /// stream at `done`. The header `Last-Event-ID` goes on after the event of that id, and so does
+    /// `after`, for who can't send it. A stream that ends before `done` should be opened again: the
+    /// server stops, or an hour has passed. Errors: 404; 422 `invalid` with the `field` when no event had that id.
     #[oai(path = "/api/operations/:id/events", method = "get", operation_id = "operations_events")]
     async fn events(
         &self,
@@ -47,6 +47,8 @@ impl OperationsApi {
         /// The id of the last event that came in.
         #[oai(name = "Last-Event-ID")]
         last: Once<u64>,
+        /// The same, of a stream that was opened before this one; the header goes first.
+        after: Query<Option<u64>>,
     ) -> Result<Feed<Operation>, Problem> {
         let platform = &self.platform;
         let id = OperationId::from_uuid(id.0);
@@ -59,7 +61,8 @@ impl OperationsApi {
         tenant
             .map_err(|problem| if problem.code() == "not_found" { unknown() } else { problem })?;
         let place = platform.streams.open(caller.user.id)?;
-        let events = after(platform, id, last.0.unwrap_or_default()).await?;
+        let last = last.0.or(after.0).unwrap_or_default();
+        let events = events_after(platform, id, last).await?;
         let shown =
             stream::unfold((events, Operation::from(&operation)), |(mut events, last)| async {
                 let (event, now) = match events.next().await? {
@@ -79,7 +82,7 @@ impl OperationsApi {
 
 /// The events after this one, which must have been: whoever waited for what follows an event that
 /// never comes would wait for ever, or end without `done` and begin again.
-async fn after(
+async fn events_after(
     platform: &Platform,
     id: OperationId,
     last: u64,

@@ -144,6 +144,18 @@ impl From<&Failure> for OperationError {
     }
 }
 
+/// An operation that has not ended, in short.
+#[derive(Clone, Copy, Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub(crate) struct OperationUnderWay {
+    /// Its id.
+    id: Uuid,
+    /// What it does.
+    action: Action,
+    /// Where it stands.
+    status: OperationStatus,
+}
+
 /// A tenant: one instance of the app, with a container, data and an address of its own.
 #[derive(Clone, Debug, Object)]
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
@@ -171,12 +183,24 @@ pub(crate) struct Tenant {
     /// How the last operation failed, or why the platform stopped the tenant (code `exhausted`);
     /// absent once one succeeded.
     error: Option<OperationError>,
+    /// What is being done with it; absent when nothing is.
+    operation: Option<OperationUnderWay>,
     /// When it is destroyed, with all its data, unless its owner verifies their e-mail address before;
     /// absent when it is not to be.
     expires_at: Option<DateTime<Utc>>,
 }
 
 impl Tenant {
+    /// The same tenant, with which this is being done.
+    pub(crate) fn under(mut self, operation: Option<&fresco_core::Operation>) -> Self {
+        self.operation = operation.map(|operation| OperationUnderWay {
+            id: operation.id.as_uuid(),
+            action: operation.action.into(),
+            status: operation.status.into(),
+        });
+        self
+    }
+
     /// The same tenant, which ends at this time, if it does.
     pub(crate) fn expiring(mut self, at: Option<DateTime<Utc>>) -> Self {
         self.expires_at = at;
@@ -202,6 +226,7 @@ impl Tenant {
             created_at: tenant.created_at,
             last_deployed_at: state.last_deployed_at,
             error: state.error.as_ref().map(Into::into),
+            operation: None,
             expires_at: None,
         }
     }

@@ -2,8 +2,11 @@
 
 mod shapes;
 
+use std::collections::HashMap;
+
 use fresco_core::{
-    Accepted, Operation as CoreOperation, Tenant as CoreTenant, TenantId, TenantQuery, Update,
+    Accepted, Operation as CoreOperation, OperationQuery, Tenant as CoreTenant, TenantId,
+    TenantQuery, Update,
 };
 use poem::http::StatusCode;
 use poem_openapi::OpenApi;
@@ -63,6 +66,19 @@ pub(crate) async fn newest_operation(
     id: TenantId,
 ) -> Result<Option<CoreOperation>, Problem> {
     Ok(platform.orchestrator.operations(id, 1).await?.into_iter().next())
+}
+
+/// What is being done with each of these tenants; of those with which nothing is, nothing.
+pub(crate) async fn under_way(
+    platform: &Platform,
+    tenants: &[CoreTenant],
+) -> Result<HashMap<TenantId, CoreOperation>, Problem> {
+    let mut query = OperationQuery::all();
+    query.tenants = Some(tenants.iter().map(|tenant| tenant.id).collect());
+    query.unfinished = true;
+    let found = platform.orchestrator.history(&query).await?;
+    let known = found.operations.into_iter();
+    Ok(known.map(|(_, operation)| (operation.tenant, operation)).collect())
 }
 
 /// The answer to what will be done, which the audit log is told of.
@@ -160,8 +176,11 @@ impl TenantsApi {
         (query.offset, query.limit) = (page.offset(), page.limit());
         let found = orchestrator.tenants(&query).await?;
         let ends = self.platform.accounts.expiries(&caller.user).await?;
-        let shown =
-            |one: &CoreTenant| Tenant::of(orchestrator, one).expiring(ends.get(&one.id).copied());
+        let now = under_way(&self.platform, &found.tenants).await?;
+        let shown = |one: &CoreTenant| {
+            let ends = ends.get(&one.id).copied();
+            Tenant::of(orchestrator, one).under(now.get(&one.id)).expiring(ends)
+        };
         let tenants = found.tenants.iter().map(shown).collect();
         let Paged { total, page, pages } = page.with(found.total);
         Ok(Json(TenantPage { tenants, total, page, pages }))
@@ -186,8 +205,10 @@ impl TenantsApi {
             // The link makes whoever follows it the app's owner, which is more than to look.
             Means::Key(_) => None,
         };
+        let now = operations.iter().find(|operation| !operation.status.is_finished());
+        let ends = ends.get(&tenant.id).copied();
         Ok(Json(TenantDetails {
-            tenant: Tenant::of(orchestrator, &tenant).expiring(ends.get(&tenant.id).copied()),
+            tenant: Tenant::of(orchestrator, &tenant).under(now).expiring(ends),
             operations: operations.iter().map(Operation::from).collect(),
             claim,
         }))

@@ -86,6 +86,11 @@ impl Refusal {
         (self.field.as_deref() == Some(name)).then_some(&self.detail)
     }
 
+    /// Whether signing in is what helps.
+    pub(super) fn is_not_signed_in(&self) -> bool {
+        self.code == "not_signed_in"
+    }
+
     fn unreadable() -> Self {
         let words = "Something went wrong on our side; it is in the log. Try again.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", words)

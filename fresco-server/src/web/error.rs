@@ -9,7 +9,7 @@ use poem::{IntoResponse, Request, Response};
 use crate::http::edge;
 use crate::http::problem::{Problem, ProblemWords};
 use crate::web::Web;
-use crate::web::client::OnBehalf;
+use crate::web::client::{OnBehalf, Refusal};
 use crate::web::layout::{Account, Page, Site};
 use crate::web::visit::{Stop, go, html};
 
@@ -17,7 +17,8 @@ use crate::web::visit::{Stop, go, html};
 #[derive(Debug)]
 pub(super) struct Asker {
     pub(super) site: Arc<Site>,
-    pub(super) account: Option<Account>,
+    /// Who that is, or why nobody knows.
+    pub(super) account: Result<Option<Account>, Refusal>,
     /// Where to come back to after signing in.
     pub(super) target: String,
     pub(super) path: String,
@@ -36,10 +37,9 @@ struct ErrorPage {
 /// The answer in place of a page.
 pub(super) fn answer(asker: &Asker, stop: Stop) -> Response {
     match stop {
-        Stop::Refused(refusal) if refusal.code == "not_signed_in" => to_sign_in(asker),
+        Stop::Refused(refusal) if refusal.is_not_signed_in() => to_sign_in(asker),
         Stop::Refused(refusal) => {
-            let page =
-                |title: &str| Page::new(&asker.site, asker.account.as_ref(), &asker.path, title);
+            let page = |title: &str| Page::new(&asker.site, &asker.account, &asker.path, title);
             rendered(page, refusal.status, refusal.detail)
         }
         Stop::Template(error) => {
@@ -97,8 +97,8 @@ pub(super) async fn for_people(
 ) -> Response {
     let answer = answer.unwrap_or_else(edge::response);
     let Some(ProblemWords(words)) = answer.data().cloned() else { return answer };
-    let account = web.account(by).await.ok().flatten();
-    let page = |title: &str| Page::new(&web.site, account.as_ref(), "", title);
+    let account = web.account(by).await;
+    let page = |title: &str| Page::new(&web.site, &account, "", title);
     let words = match answer.status() {
         // To programs it says where the calls are listed.
         StatusCode::NOT_FOUND => {

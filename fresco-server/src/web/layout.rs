@@ -96,18 +96,22 @@ pub(super) struct Page {
     pub(super) title: String,
     pub(super) path: String,
     pub(super) account: Option<Account>,
+    /// Whether it is known who is signed in, or that nobody is.
+    pub(super) known: bool,
     pub(super) notice: Option<Notice>,
 }
 
 impl Page {
+    /// `asked` is who is signed in, or why nobody knows.
     pub(super) fn new(
         site: &Arc<Site>,
-        account: Option<&Account>,
+        asked: &Result<Option<Account>, Refusal>,
         path: &str,
         title: &str,
     ) -> Self {
-        let (site, account) = (Arc::clone(site), account.cloned());
-        Self { site, title: title.to_owned(), path: path.to_owned(), account, notice: None }
+        let (site, title, path) = (Arc::clone(site), title.to_owned(), path.to_owned());
+        let (account, known) = (asked.as_ref().ok().cloned().flatten(), asked.is_ok());
+        Self { site, title, path, account, known, notice: None }
     }
 
     pub(super) fn with_notice(mut self, notice: Option<Notice>) -> Self {

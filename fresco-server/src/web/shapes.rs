@@ -22,9 +22,14 @@ pub(super) struct Tenant {
     pub(super) last_deployed_at: Option<DateTime<Utc>>,
     pub(super) error: Option<Failure>,
     pub(super) expires_at: Option<DateTime<Utc>>,
-    /// What is being done with it that its status does not tell, as far as a page has asked.
-    #[serde(skip)]
-    doing: Option<&'static str>,
+    /// What is being done with it.
+    pub(super) operation: Option<UnderWay>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct UnderWay {
+    pub(super) id: Uuid,
+    action: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -82,23 +87,12 @@ fn plain<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 }
 
 impl Tenant {
-    /// Takes note of what is being done with it; the newest operation is the first.
-    pub(super) fn note(&mut self, operations: &[Operation]) {
-        let now = operations.first().filter(|now| now.is_open());
-        self.doing = now.filter(|_| self.status == "active").map(Operation::title);
-    }
-
-    /// Whether its status does not tell all.
-    pub(super) const fn is_worked_on(&self) -> bool {
-        self.doing.is_some()
-    }
-
     /// Whether something is being done with it, so that its buttons wait.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.status.as_str(), "pending" | "provisioning" | "destroying")
             || self.is_starting()
             || self.is_stopping()
-            || self.is_worked_on()
+            || self.operation.is_some()
     }
 
     fn is_starting(&self) -> bool {
@@ -116,9 +110,15 @@ impl Tenant {
 
     /// How it stands, for people.
     pub(super) fn standing(&self) -> &'static str {
-        if let Some(doing) = self.doing {
-            return doing;
+        match (self.status.as_str(), &self.operation) {
+            // It stands so only until that is done.
+            ("active" | "stopped" | "error", Some(now)) => called(&ACTIONS, &now.action),
+            _ => self.rests(),
         }
+    }
+
+    /// The same while nothing is done with it, or what is done is not known yet.
+    fn rests(&self) -> &'static str {
         match self.status.as_str() {
             "pending" => "Waiting",
             "provisioning" => "Being set up",

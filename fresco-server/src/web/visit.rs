@@ -76,7 +76,7 @@ impl Visit {
     pub(super) fn asker(&self) -> Asker {
         Asker {
             site: self.web.site.clone(),
-            account: self.account().cloned(),
+            account: self.account.clone(),
             // Whoever looks at the address of a form is led to its page.
             target: self.form.some("back").unwrap_or(&self.target).to_owned(),
             path: self.path.clone(),
@@ -188,7 +188,7 @@ impl Visit {
 
     /// The frame of a page with this title, which tells what an action before has led to.
     pub(super) fn page(&self, title: &str) -> Page {
-        Page::new(&self.web.site, self.account(), &self.path, title)
+        Page::new(&self.web.site, &self.account, &self.path, title)
             .with_notice(Notice::done(self.query("done")))
     }
 

@@ -37,6 +37,11 @@ async fn none_one_two_and_fifty() {
     let ada = Visitor::known(&site, "ada@example.org").await;
     let page = ada.get("/dashboard").await.is(200);
     page.has("Create your first instance").lacks("id=\"filters\"");
+    // Every way an instance may stand can be asked for.
+    for status in ["active", "stopped", "error", "pending", "provisioning", "destroying"] {
+        let page = ada.get(&format!("/dashboard?status={status}")).await.is(200);
+        page.has(&format!("<option value=\"{status}\" selected>"));
+    }
     let mut made = 0;
     for count in [1, 2, 50] {
         while made < count {
@@ -193,10 +198,12 @@ async fn nobody_elses_business() {
     let to = "/login?next=%2Fdashboard%3Fview%3Dlist";
     nobody.send(&format!("/instances/{id}/stop"), &back).await.leads_to(to);
     nobody.get("/dashboard").await.leads_to("/login?next=%2Fdashboard");
-    nobody
-        .send("/instances/new", &[("subdomain", "bees")])
-        .await
-        .leads_to("/login?next=%2Finstances%2Fnew");
+    // What was typed is there again after signing in.
+    let typed = "/instances/new?subdomain=bees";
+    nobody.send("/instances/new", &[("subdomain", " Bees")]).await.leads_to(typed);
+    let to = "/login?next=%2Finstances%2Fnew%3Fsubdomain%3Dbees";
+    nobody.get(typed).await.leads_to(to);
+    ada.get(typed).await.is(200).has("value=\"bees\"");
     for path in ["/instances/x", "/instances/x/log", "/instances/x/destroy"] {
         ada.get(path).await.is(404);
     }
@@ -237,17 +244,42 @@ async fn what_restarts_is_said_to_restart() {
     let slow = fresco_core::memory::MemoryApp::slow(std::time::Duration::from_secs(600));
     site.world.image("memory/app:1".parse().unwrap(), slow);
     let page = format!("/instances/{id}");
-    ada.get("/dashboard").await.is(200).has(">Running</span>").lacks("data-working");
-    let typed = [("memory", "600"), ("cpus", "0.5"), ("image", "memory/app:1")];
+    ada.get("/dashboard").await.is(200).has(">Running</span>").has("data-operation=\"\"");
+    assert!(told(&ada, &id).await["tenant"].get("operation").is_none());
+    // Fetched again, it is the slow one.
+    let image = ("image", "memory/app:1");
+    let typed = [("memory", "512"), ("cpus", "0.5"), image, ("newest", "on")];
     ada.send(&format!("{page}/change"), &typed).await;
     assert_eq!(told(&ada, &id).await["tenant"]["status"], "active");
     for path in ["/dashboard", &page, &format!("{page}/log"), &format!("{page}/change")] {
         let shown = ada.get(path).await.is(200);
         shown.has("busy\">Updating</span>").lacks("active\">Running</span>");
     }
-    ada.get("/dashboard").await.is(200).has("data-working").lacks("/stop\"");
+    let now = told(&ada, &id).await;
+    let operation = &now["tenant"]["operation"];
+    let last = &now["operations"][0];
+    assert_eq!((&operation["id"], &operation["action"]), (&last["id"], &json!("update")));
+    let list = site.post_with(&ada.cookie, "/api/tenants.list", json!({})).await.ok().body;
+    assert_eq!(list["tenants"][0]["operation"], *operation, "{list}");
+    let mark = format!("data-operation=\"{}\"", operation["id"].as_str().unwrap());
+    ada.get("/dashboard").await.is(200).has(&mark).lacks("/stop\"");
     ada.send(&format!("{page}/destroy"), &[("confirmation", "ants")]).await;
     assert_eq!(settled(&ada, &id).await, ("destroy".into(), "destroyed".into()));
+}
+
+/// However many there are, the list is asked for once.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_list_is_one_call() {
+    let site = site(&[("RATE_READS", "8/hour")]).await;
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    for count in 0..6 {
+        running(&ada, &format!("study-{count}")).await;
+    }
+    // The page, who looks at it, and the list.
+    for _ in 0..2 {
+        assert_eq!(cards(&ada.get("/dashboard").await.is(200)), 6);
+    }
 }
 
 /// What an app writes is text, whatever it is.
@@ -261,5 +293,6 @@ async fn a_log_is_text() {
     let ada = Visitor::known(&site, "ada@example.org").await;
     let id = running(&ada, "ants").await;
     let log = ada.get(&format!("/instances/{id}/log")).await.is(200);
+    log.has(" UTC</time>");
     log.has("class=\"stderr\"").has("&#60;b&#62;&#38;amp;&#60;/b&#62;").lacks("<b>");
 }

@@ -29,7 +29,7 @@ async fn whoever_is_not_signed_in_is_led_there_and_back() {
         let to = format!("/login?next={}", path.replace('/', "%2F"));
         nobody.get(path).await.leads_to(&to);
     }
-    nobody.send("/settings", &[("name", "Eve")]).await.leads_to("/login?");
+    nobody.send("/settings", &[("name", "Eve")]).await.leads_to("/login?next=%2Fsettings");
     nobody.get("/admin").await.leads_to("/login?next=%2Fadmin");
 }
 

@@ -63,6 +63,19 @@ async fn who_is_signed_in_stays_so_where_nothing_is() {
     Visitor::new(&site).get("/no-such-page").await.is(404).lacks("Sign out").has("Get started");
 }
 
+/// Of whom nobody knows, nobody says that they are not signed in.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn who_is_too_fast_is_not_told_to_sign_in() {
+    let site = site(&[("RATE_READS", "4/hour")]).await;
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    while ada.get("/terms").await.status == 200 {}
+    let page = ada.get("/terms").await.is(429);
+    page.has("Too fast").lacks("Get started").lacks("href=\"/login\"").lacks("Sign out");
+    let page = Visitor::new(&site).get("/terms").await.is(429);
+    page.has("Get started").has("href=\"/login\"");
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn a_remembered_session_outlives_the_browser() {

@@ -113,14 +113,15 @@ pub async fn history_is_filtered_and_paged<F: StoreFixture + ?Sized>(fixture: &F
     for (what, query, expected) in [
         (
             "by tenant",
-            OperationQuery { tenant: Some(one.id), ..asking() },
+            OperationQuery { tenants: Some(vec![one.id, TenantId::new()]), ..asking() },
             vec![restart.id, create(3)],
         ),
         (
             "by an unknown tenant",
-            OperationQuery { tenant: Some(TenantId::new()), ..asking() },
+            OperationQuery { tenants: Some(vec![TenantId::new()]), ..asking() },
             vec![],
         ),
+        ("by no tenant at all", OperationQuery { tenants: Some(vec![]), ..asking() }, vec![]),
         (
             "by action",
             OperationQuery { action: Some(Action::Create), ..asking() },
@@ -130,6 +131,16 @@ pub async fn history_is_filtered_and_paged<F: StoreFixture + ?Sized>(fixture: &F
             "by status",
             OperationQuery { status: Some(OperationStatus::Initiated), ..asking() },
             vec![stop.id, restart.id],
+        ),
+        (
+            "those under way",
+            OperationQuery { unfinished: true, ..asking() },
+            vec![stop.id, restart.id],
+        ),
+        (
+            "those under way on one tenant",
+            OperationQuery { tenants: Some(vec![other.id]), unfinished: true, ..asking() },
+            vec![stop.id],
         ),
     ] {
         let page = done("history", store.history(&query).await);

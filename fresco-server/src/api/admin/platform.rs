@@ -17,6 +17,7 @@ use crate::api::body::Body;
 use crate::api::health::{PartName, unhealthy};
 use crate::api::page::{PageOf, Paged};
 use crate::api::shapes::{Action, Operation, OperationStatus, Tenant, TenantStatus};
+use crate::api::tenants::under_way;
 use crate::api::text::Text;
 use crate::http::caller::{Admin, Caller};
 use crate::http::problem::Problem;
@@ -277,8 +278,9 @@ impl AdminPlatformApi {
         let orchestrator = &self.platform.orchestrator;
         let found = orchestrator.tenants(&query).await?;
         let owners = self.owners(&found.tenants).await?;
+        let now = under_way(&self.platform, &found.tenants).await?;
         let tenants = found.tenants.iter().map(|tenant| OwnedTenant {
-            tenant: Tenant::of(orchestrator, tenant),
+            tenant: Tenant::of(orchestrator, tenant).under(now.get(&tenant.id)),
             owner_id: tenant.spec.owner.as_str().to_owned(),
             owner_email: owners.get(&tenant.spec.owner).cloned(),
         });
@@ -301,13 +303,13 @@ impl AdminPlatformApi {
         let page = PageOf::asked(page, limit)?;
         let orchestrator = &self.platform.orchestrator;
         let mut query = OperationQuery::all();
-        query.tenant = tenant_id.map(TenantId::from_uuid);
+        query.tenants = tenant_id.map(|id| vec![TenantId::from_uuid(id)]);
         (query.action, query.status) = (action.map(Into::into), status.map(Into::into));
         (query.offset, query.limit) = (page.offset(), page.limit());
         let found = orchestrator.history(&query).await?;
         // A tenant has one operation at least.
-        if let (0, Some(id)) = (found.total, query.tenant) {
-            orchestrator.tenant(id).await?;
+        if let (0, Some(id)) = (found.total, tenant_id) {
+            orchestrator.tenant(TenantId::from_uuid(id)).await?;
         }
         let operations = found.operations.iter().map(AskedOperation::of).collect();
         let Paged { total, page, pages } = page.with(found.total);

@@ -7,16 +7,17 @@ use url::form_urlencoded::Serializer;
 
 use crate::web::Pages;
 use crate::web::layout::Page;
-use crate::web::shapes::{Operation, Tenant};
+use crate::web::shapes::Tenant;
 use crate::web::visit::{Outcome, Visit, show};
 
 /// Instances of a page: they fill the columns of every width.
 const A_PAGE: u64 = 12;
 /// How instances may stand that somebody asks for, and in what words.
-const STANDINGS: [(&str, &str); 6] = [
+const STANDINGS: [(&str, &str); 7] = [
     ("active", "Running"),
     ("stopped", "Stopped"),
     ("error", "Needs attention"),
+    ("pending", "Waiting"),
     ("provisioning", "Being set up"),
     ("destroying", "Being removed"),
     ("destroyed", "Removed"),
@@ -28,12 +29,6 @@ struct Found {
     tenants: Vec<Tenant>,
     total: u64,
     pages: u64,
-}
-
-/// What of the answer of `tenants.get` that of `tenants.list` lacks.
-#[derive(Debug, Deserialize)]
-struct Now {
-    operations: Vec<Operation>,
 }
 
 /// What somebody wants to see, as it stands in the address.
@@ -65,19 +60,8 @@ async fn dashboard(visit: Visit) -> Outcome {
     if !wish.status.is_empty() {
         body["status"] = wish.status.into();
     }
-    let mut found: Found = visit.call("tenants.list", body).await?;
-    // That one which runs restarts is told of itself alone.
-    let running = found.tenants.iter_mut().filter(|tenant| tenant.status == "active");
-    futures_util::future::join_all(running.map(|tenant| noted(&visit, tenant))).await;
+    let found: Found = visit.call("tenants.list", body).await?;
     show(&Dashboard { page: visit.page("Your instances"), wish, found })
-}
-
-/// One that can't be asked after, or is gone by now, is shown as the list tells of it.
-async fn noted(visit: &Visit, tenant: &mut Tenant) {
-    let asked = visit.call::<Now>("tenants.get", json!({"tenantId": tenant.id}));
-    if let Ok(now) = asked.await {
-        tenant.note(&now.operations);
-    }
 }
 
 impl Wish {

@@ -62,9 +62,7 @@ pub(super) fn id(visit: &Visit) -> Result<Uuid, Stop> {
 
 pub(super) async fn details(visit: &Visit) -> Result<Details, Stop> {
     visit.signed_in()?;
-    let mut details: Details = visit.call("tenants.get", json!({"tenantId": id(visit)?})).await?;
-    details.tenant.note(&details.operations);
-    Ok(details)
+    Ok(visit.call("tenants.get", json!({"tenantId": id(visit)?})).await?)
 }
 
 impl Instance {
@@ -76,10 +74,6 @@ impl Instance {
     /// Of the buttons: the first thing to do with one that failed, or rests, is to try it.
     fn kind(&self) -> &'static str {
         if self.tenant.status == "active" { "quiet" } else { "" }
-    }
-
-    fn is_worked_on(&self) -> bool {
-        self.operations.first().is_some_and(Operation::is_open)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use fresco_core::Isolation;
-use poem::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -10,7 +9,8 @@ use uuid::Uuid;
 use crate::web::Pages;
 use crate::web::client::Refusal;
 use crate::web::layout::Page;
-use crate::web::visit::{Outcome, Visit, go, show, show_refused};
+use crate::web::pages::list::address;
+use crate::web::visit::{Outcome, Stop, Visit, go, show, show_refused};
 
 /// The answer of `tenants.create`.
 #[derive(Debug, Deserialize)]
@@ -24,6 +24,8 @@ struct Created {
 struct Availability {
     suggestions: Vec<String>,
 }
+
+const PAGE: &str = "/instances/new";
 
 #[derive(Template)]
 #[template(path = "new_instance.html")]
@@ -49,7 +51,7 @@ impl NewInstance {
 }
 
 pub(super) fn add(pages: Pages) -> Pages {
-    pages.page_with_form("/instances/new", form, create)
+    pages.page_with_form(PAGE, form, create)
 }
 
 async fn form(visit: Visit) -> Outcome {
@@ -59,16 +61,19 @@ async fn form(visit: Visit) -> Outcome {
 }
 
 async fn create(visit: Visit) -> Outcome {
-    visit.signed_in()?;
     // Names have no capital letters, which phones like to begin with.
     let subdomain = visit.form().get("subdomain").trim().to_lowercase();
+    // What was typed is there again after signing in.
+    let sign_in = || go(&address(PAGE, &[("subdomain", &subdomain)]));
+    match visit.signed_in() {
+        Err(Stop::Refused(refusal)) if refusal.is_not_signed_in() => return sign_in(),
+        known => known?,
+    };
     let created: Result<Created, _> =
         visit.call("tenants.create", json!({"subdomain": subdomain})).await;
     let refusal = match created {
         Ok(created) => return go(&format!("/instances/{}?done=creating", created.tenant_id)),
-        Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED.as_u16() => {
-            return Err(refusal.into());
-        }
+        Err(refusal) if refusal.is_not_signed_in() => return sign_in(),
         Err(refusal) => refusal,
     };
     if !is_of_the_name(&refusal) {
