@@ -93,6 +93,11 @@ impl Browser {
         tab
     }
 
+    /// Closes the tab; another one is to be switched to.
+    pub async fn close_tab(&self) {
+        self.driver.close_window().await.expect("the tab closes");
+    }
+
     /// Lets all calls speak to this tab.
     pub async fn switch(&self, tab: &Tab) {
         self.driver.switch_to_window(tab.0.clone()).await.expect("the tab is open");
@@ -126,7 +131,18 @@ impl Browser {
 
     /// Runs this in every page of the tab from now on, before the page's own scripts.
     pub async fn before_pages(&self, script: &str) {
-        self.tell("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+        self.add_script(script).await;
+    }
+
+    async fn add_script(&self, script: &str) -> Value {
+        self.tell("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await
+    }
+
+    /// Loads the page again, and runs this before its own scripts, this once.
+    pub async fn reload_with(&self, script: &str) {
+        let added = self.add_script(script).await;
+        self.reload().await;
+        self.tell("Page.removeScriptToEvaluateOnNewDocument", added).await;
     }
 
     /// Starts what leads to another page, and waits until that page is there.
@@ -151,6 +167,12 @@ impl Browser {
         let text =
             self.driver.execute("return document.documentElement.innerText;", Vec::new()).await;
         text.expect("a page").json().as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Lets pages write to the clipboard, and read it.
+    pub async fn allow_clipboard(&self) {
+        let permissions = json!(["clipboardReadWrite", "clipboardSanitizedWrite"]);
+        self.tell("Browser.grantPermissions", json!({"permissions": permissions})).await;
     }
 
     /// Forgets who is signed in.

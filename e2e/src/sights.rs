@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use self::states::STATES;
 use crate::browser::Browser;
 use crate::site::{Setup, Site, Who};
-use Act::{Click, Offline, Read, See, SignedOut, TooLate, Type};
+use Act::{Again, Click, Offline, Read, See, SignedOut, TooLate, Type};
 
 /// Something to see.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub enum Act {
     See(&'static str),
     /// Waits until this stands on the page.
     Read(&'static str),
+    /// Loads the page again, and lets this run before its own scripts.
+    Again(&'static str),
     /// Loses the network.
     Offline,
     /// Is signed out in another window.
@@ -126,6 +128,7 @@ impl Sight {
                 Click(element) => browser.click(element).await,
                 See(element) => browser.wait_for(element).await,
                 Read(text) => browser.wait_for_text(text).await,
+                Again(script) => browser.reload_with(script).await,
                 Offline => browser.offline(true).await,
                 SignedOut => browser.forget_session().await,
                 TooLate => site.end_sign_ups().await,

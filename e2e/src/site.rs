@@ -92,6 +92,8 @@ pub enum Setup {
     Invites,
     /// Nobody may sign up.
     Closed,
+    /// Has no room for one more instance.
+    Full,
     /// Everybody has asked too often.
     Hasty,
     /// Docker can't be reached.
@@ -290,6 +292,7 @@ impl Others {
         let told = String::from_utf8(told.expect("the server's program").stdout).expect("text");
         let invite = told.lines().next().and_then(|link| link.split_once('=')).expect("a link").1;
         let closed = beside(usual).with("SIGNUP", "closed");
+        let full = beside(usual).with("TENANT_MEMORY", "512").with("MEMORY_OVERCOMMIT", "1");
         let hasty = beside(usual).with("RATE_READS", "1/hour");
         let docker = Wire::to(Upstream::Unix(stack.docker_socket().into())).await.expect("a wire");
         let without_docker =
@@ -307,6 +310,7 @@ impl Others {
         for (setup, service) in [
             (Setup::Invites, invites),
             (Setup::Closed, closed),
+            (Setup::Full, full),
             (Setup::Hasty, hasty),
             (Setup::WithoutDocker, without_docker),
             (Setup::WithoutStore, without_store),

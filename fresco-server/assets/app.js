@@ -1,5 +1,6 @@
 // What every page has: the connection's banner, passwords that can be looked at, copying, times in the
 // visitor's own zone, dialogs.
+import { forgetSignUp, kept } from "./signup-kept.js";
 
 const words = {
   offline: "The platform can't be reached at the moment. This page goes on by itself as soon as it can.",
@@ -76,6 +77,12 @@ export function prepare(part) {
   }
 }
 prepare(document);
+
+// Whoever is signed in has signed up, also where the answer that said so was lost. The session of it would
+// let in who comes to this browser next.
+const leave = document.querySelector("form[action='/logout']");
+if (leave && !kept.read().tenant) forgetSignUp();
+leave?.addEventListener("submit", forgetSignUp);
 
 // What stands behind the `#` of an address is not for the content's place: some pages read it.
 document.querySelector(".skip").addEventListener("click", (event) => {

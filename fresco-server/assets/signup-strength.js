@@ -5,7 +5,7 @@ const WORDS = ["Too short yet.", "Weak: easy to guess.", "Fair. A longer one is 
 const USUAL = ["password", "passwort", "qwert", "asdf", "letmein", "welcome", "iloveyou", "admin", "fresco", "abc", "123"];
 
 /** A level from 0 to 4 and a word for it; `own` are texts that others know of this person. */
-export function strength(password, own = []) {
+function strength(password, own = []) {
   const letters = [...password];
   if (letters.length < 10) return { level: letters.length ? 1 : 0, word: WORDS[0] };
   const small = password.toLowerCase();
@@ -20,4 +20,12 @@ export function strength(password, own = []) {
   const bits = Math.min(fresh, different * 2.5) * (2.2 + 0.8 * kinds);
   const level = bits < 25 ? 1 : bits < 38 ? 2 : bits < 52 ? 3 : 4;
   return { level, word: WORDS[level] };
+}
+
+/** Shows it of the password that stands in the form. */
+export function measure() {
+  const at = (id) => document.getElementById(id), text = at("password").value;
+  const { level, word } = strength(text, [at("email").value, at("name").value]);
+  at("strength").dataset.level = text ? level : 0;
+  at("strength-word").textContent = text ? word : "";
 }

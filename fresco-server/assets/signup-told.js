@@ -36,3 +36,16 @@ export function missing(form, ...wanted) {
   if (empty.length) (at(empty[0][0]) ?? form.querySelector(`[name="${empty[0][0]}"]`)).focus();
   return empty.length > 0;
 }
+
+/** Shows in the list of steps which one is shown, and leads to those up to the last that may be. */
+export function showWay(steps, current, last) {
+  const here = steps.includes(current) ? steps.indexOf(current) : steps.length;
+  for (const item of document.querySelectorAll(".way li")) {
+    const place = steps.indexOf(item.dataset.step), a = item.querySelector("a");
+    item.classList.toggle("done", place >= 0 && place < here);
+    if (item.dataset.step === current) item.setAttribute("aria-current", "step");
+    else item.removeAttribute("aria-current");
+    if (place >= 0 && place <= last) a.href = `#${item.dataset.step}`;
+    else a.removeAttribute("href");
+  }
+}

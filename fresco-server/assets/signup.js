@@ -4,11 +4,12 @@
 import { call, Offline, Refusal } from "./api.js";
 import "./app.js";
 import { availability } from "./availability.js";
-import { strength } from "./signup-strength.js";
+import { forgetSignUp, invited, kept, KEY } from "./signup-kept.js";
+import { measure } from "./signup-strength.js";
 import { readDocuments } from "./signup-texts.js";
-import { clear, link, mark, missing, tell } from "./signup-told.js";
+import { clear, link, mark, missing, showWay, tell } from "./signup-told.js";
 
-const KEY = "fresco.signup", STEPS = ["account", "use", "address", "terms"];
+const STEPS = ["account", "use", "address", "terms"];
 const at = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -17,15 +18,7 @@ let state = null;        // what the server knows of it
 let current = "";        // the step that is shown
 let known = false;       // the address has an account with another password
 let otherEmail = false;  // the address is typed anew although a code is awaited
-
-// ---- What is kept in this browser.
-
-const kept = {
-  read() { try { return JSON.parse(localStorage.getItem(KEY)) ?? {}; } catch { return {}; } },
-  // Without a storage the wizard works as long as the page is open.
-  write(value) { try { localStorage.setItem(KEY, JSON.stringify(value)); } catch { /* see above */ } },
-  forget() { try { localStorage.removeItem(KEY); } catch { /* see above */ } },
-};
+let goal = "";           // where a link leads, past forms that are sent first
 
 /** Says so at the field that is meant, and above the step where there is none. */
 function refuse(form, error) {
@@ -41,7 +34,7 @@ function refuse(form, error) {
 }
 const FIELDS = { invite_required: "invite", email_domain_refused: "email", wrong_code: "code" };
 
-/** A form that is sent once at a time, and says what was refused. */
+/** A form that is sent once at a time, and says what was refused. `send` tells which step comes next, if one does. */
 function onSubmit(form, send) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -50,14 +43,18 @@ function onSubmit(form, send) {
     form.setAttribute("aria-busy", "true");
     button.setAttribute("aria-disabled", "true");
     clear(form);
+    let next;
     try {
-      await send();
+      next = await send();
     } catch (error) {
       refuse(form, error);
     } finally {
       form.removeAttribute("aria-busy");
       button.removeAttribute("aria-disabled");
     }
+    const to = STEPS.indexOf(goal) > STEPS.indexOf(next) ? goal : next;
+    goal = "";
+    if (next) go(to, {}, next);
   });
 }
 
@@ -77,19 +74,28 @@ function show(step, { focus = true, replace = false } = {}) {
   for (const section of document.querySelectorAll("#wizard > section")) section.hidden = section.id !== current;
   if (current === "account") showAccount();
   at("over").hidden = !session || current === "deployment";
-  for (const item of document.querySelectorAll(".way li")) {
-    const place = STEPS.indexOf(item.dataset.step), a = item.querySelector("a");
-    const behind = current === "deployment" ? place >= 0 : place >= 0 && place < STEPS.indexOf(current);
-    item.classList.toggle("done", behind);
-    if (item.dataset.step === current) item.setAttribute("aria-current", "step");
-    else item.removeAttribute("aria-current");
-    if (place >= 0 && place <= furthest() && current !== "deployment") a.href = `#${item.dataset.step}`;
-    else a.removeAttribute("href");
-  }
+  showWay(STEPS, current, current === "deployment" ? -1 : furthest());
   if (current === "address") address.look();
   if (current === "terms") readDocuments();
   if (location.hash !== `#${current}`) history[replace ? "replaceState" : "pushState"](null, "", `#${current}`);
   if (focus) at(`${current}-title`).focus();
+}
+
+/** What stands in the form of a step and is not what the server holds. */
+const EDITED = {
+  account: () => at("email").value.trim() !== state.email || at("password").value || at("name").value.trim() !== (state.data.name ?? ""),
+  use: () => useCase() !== state.data.useCase || (useCase() === "other" && at("otherText").value.trim() !== (state.data.otherText ?? "")),
+  address: () => subdomain() !== state.data.subdomain,
+};
+
+/** Goes to a step. What was typed on the way there and never sent is sent first. */
+function go(step, how, from = current) {
+  const way = STEPS.slice(Math.max(STEPS.indexOf(from), 0), Math.min(STEPS.indexOf(step), furthest()));
+  const unsent = way.find((step) => EDITED[step]());
+  show(unsent ?? step, how);
+  if (!unsent) return;
+  goal = step;
+  at(`${unsent}-form`).requestSubmit();
 }
 
 function showAccount() {
@@ -103,29 +109,36 @@ function showAccount() {
     : "At least 10 characters. A few words in a row are easy to remember.";
 }
 
-/** Fills the forms with what the server knows, also from another tab; what was typed here stays. */
-function fill() {
-  const { email, data = {} } = state ?? {};
-  for (const [id, known] of [["email", email], ["name", data.name], ["otherText", data.otherText], ["subdomain", data.subdomain]]) {
-    at(id).value ||= known ?? "";
+const useCase = () => document.querySelector("[name=useCase]:checked")?.value;
+const subdomain = () => at("subdomain").value.trim().toLowerCase();
+
+/** Fills the forms with what the server knows, also from another tab; what was typed here and not sent stays. */
+function fill(before) {
+  const { email, data = {} } = state ?? {}, { data: old = {} } = before ?? {};
+  for (const [id, known, was] of [["email", email, before?.email], ["name", data.name, old.name],
+    ["otherText", data.otherText, old.otherText], ["subdomain", data.subdomain, old.subdomain]]) {
+    if (!at(id).value || at(id).value === was) at(id).value = known ?? "";
   }
-  const chosen = document.querySelector("[name=useCase]:checked") ?? document.querySelector(`[name=useCase][value="${data.useCase}"]`);
+  const chosen = useCase() && useCase() !== old.useCase ? null : document.querySelector(`[name=useCase][value="${data.useCase}"]`);
   if (chosen) chosen.checked = true;
   for (const id of ["termsAccepted", "privacyAccepted"]) at(id).checked ||= data[id] === true;
   useChanged();
   addressChanged();
+  at("sum-email").textContent = email ?? "";
+  at("sum-address").textContent = data.subdomain ? addressOf(data.subdomain) : "";
 }
 
+const addressOf = (name) => at("wizard").dataset.before + name + at("wizard").dataset.after;
+
 function addressChanged() {
-  const { before, after } = at("wizard").dataset, name = at("subdomain").value.trim().toLowerCase() || "…";
-  at("preview").textContent = at("sum-address").textContent = before + name + after;
-  at("sum-email").textContent = state?.email ?? "";
+  at("preview").textContent = addressOf(subdomain() || "…");
 }
 
 /** What a step answered. */
 function took(answer) {
+  const before = state;
   state = answer;
-  fill();
+  fill(before);
 }
 
 const OVER = "This sign-up was begun more than an hour ago and has ended. What you typed still stands here; only your password has to be typed again.";
@@ -147,10 +160,10 @@ onSubmit(at("account-form"), async () => {
   const [email, name, password] = [at("email").value.trim(), at("name").value.trim(), at("password").value];
   const invite = at("invite")?.value.trim();
   const same = session && state?.email === email;
-  const unchanged = same && !known && state.stepCompleted > 0 && !password && name === (state.data.name ?? "");
+  const unchanged = same && !known && state.stepCompleted > 0 && !EDITED.account();
   if (missing(at("account-form"), ["email", email, "Type your e-mail address."],
     ["password", password || unchanged, "Type a password."],
-    ["invite", invite === undefined || invite || same, "Type the invite that you were sent, or open its link."])) return;
+    ["invite", invite === undefined || invite || same, "Type the invite that you were sent, or open its link."])) return null;
   if (!unchanged) {
     const before = state;
     if (!same) {
@@ -158,6 +171,7 @@ onSubmit(at("account-form"), async () => {
       session = begun.sessionId;
       state = { email, stepCompleted: 0, data: {} };
       kept.write({ session });
+      invited.forget();
     }
     took(await update(1, { password, ...(name && { name }) }));
     known = false;
@@ -170,9 +184,9 @@ onSubmit(at("account-form"), async () => {
     showAccount();
     at("over").hidden = false;
     at("account-title").focus();
-  } else {
-    show("use");
+    return null;
   }
+  return "use";
 });
 
 /** What was chosen for another address holds for this one, as far as it can. */
@@ -190,16 +204,20 @@ onSubmit(at("code-form"), async () => {
   if (missing(at("code-form"), ["code", code, "Type the eight digits of the letter."])) return;
   took(await call("wizard.verifyEmail", { sessionId: session, code }));
   at("code").value = "";
-  show("use");
+  return "use";
 });
 
 at("resend").addEventListener("click", async () => {
+  if (at("resend").getAttribute("aria-disabled") === "true") return;
+  at("resend").setAttribute("aria-disabled", "true");
   clear(at("code-form"));
   try {
     await call("wizard.resendCode", { sessionId: session });
     tell("success", `Another letter is on its way to ${state.email}. Only the code of the last one works.`);
   } catch (error) {
     refuse(at("code-form"), error);
+  } finally {
+    at("resend").removeAttribute("aria-disabled");
   }
 });
 
@@ -209,28 +227,21 @@ at("other-email").addEventListener("click", () => {
   at("email").focus();
 });
 
-function measure() {
-  const text = at("password").value, { level, word } = strength(text, [at("email").value, at("name").value]);
-  at("strength").dataset.level = text ? level : 0;
-  at("strength-word").textContent = text ? word : "";
-}
 at("password").addEventListener("input", measure);
 
 // ---- 2. Use.
 
 function useChanged() {
-  const chosen = document.querySelector("[name=useCase]:checked")?.value;
-  at("other-field").hidden = chosen !== "other";
-  if (at("sandbox")) at("sandbox").hidden = chosen !== "testing" && chosen !== "learning";
+  at("other-field").hidden = useCase() !== "other";
+  if (at("sandbox")) at("sandbox").hidden = !["testing", "learning"].includes(useCase());
 }
 at("use-form").addEventListener("change", useChanged);
 
 onSubmit(at("use-form"), async () => {
-  const useCase = document.querySelector("[name=useCase]:checked")?.value;
-  const otherText = useCase === "other" ? at("otherText").value.trim() : "";
-  if (missing(at("use-form"), ["useCase", useCase, "Choose what comes nearest."])) return;
-  took(await update(2, { useCase, ...(otherText && { otherText }) }));
-  show("address");
+  const chosen = useCase(), otherText = chosen === "other" ? at("otherText").value.trim() : "";
+  if (missing(at("use-form"), ["useCase", chosen, "Choose what comes nearest."])) return null;
+  took(await update(2, { useCase: chosen, ...(otherText && { otherText }) }));
+  return "address";
 });
 
 // ---- 3. Address.
@@ -238,19 +249,20 @@ onSubmit(at("use-form"), async () => {
 const address = availability(at("subdomain"), addressChanged);
 
 onSubmit(at("address-form"), async () => {
-  const subdomain = at("subdomain").value.trim().toLowerCase();
-  if (!subdomain) {
+  const name = subdomain();
+  if (!name) {
     address.say("bad", "Choose a name first.");
-    return at("subdomain").focus();
+    at("subdomain").focus();
+    return null;
   }
   try {
-    took(await update(3, { subdomain }));
+    took(await update(3, { subdomain: name }));
   } catch (error) {
     if (!(error instanceof Refusal) || !(error.field === "subdomain" || error.code.startsWith("subdomain"))) throw error;
     address.refused(error.message);
-    return;
+    return null;
   }
-  show("terms");
+  return "terms";
 });
 
 // ---- 4. Terms.
@@ -259,20 +271,30 @@ onSubmit(at("terms-form"), async () => {
   const [termsAccepted, privacyAccepted] = [at("termsAccepted").checked, at("privacyAccepted").checked];
   if (missing(at("terms-form"), ["termsAccepted", termsAccepted, "Without this there can be no instance."],
     ["privacyAccepted", privacyAccepted, "Without this there can be no instance."])) return;
+  const seen = state.data.subdomain;
   try {
     took(await update(4, { termsAccepted, privacyAccepted }));
   } catch (error) {
     // In another tab it was sent already.
     if (error.code !== "wizard_finished") throw error;
   }
-  await deploy();
+  await deploy(seen);
 });
 
 // ---- 5. The wish for the instance.
 
-/** Asks until there is an answer: the platform takes the same session's wish once, however often it comes. */
-async function deploy() {
-  kept.write({ session, deploying: true });
+/**
+ * Asks until there is an answer: the platform takes the same session's wish once, however often it comes.
+ * Nobody gets another address than the one that they saw when they accepted the terms.
+ */
+async function deploy(seen) {
+  if (seen !== state.data.subdomain) {
+    kept.write({ session });
+    show("terms", { replace: true, focus: false });
+    tell("warning", "The address was changed in another tab. Look at it once more; nothing was created yet.");
+    return at("told").focus();
+  }
+  kept.write({ session, deploying: seen });
   show("deployment", { replace: true });
   at("asking-again").hidden = true;
   for (;;) {
@@ -322,7 +344,7 @@ async function notDeployed(error) {
       at("asking-again").hidden = false;
   }
 }
-at("ask-again").addEventListener("click", deploy);
+at("ask-again").addEventListener("click", () => at("terms-form").requestSubmit());
 
 // ---- Ways around.
 
@@ -334,11 +356,11 @@ addEventListener("hashchange", () => {
   const step = location.hash.slice(1);
   if (STEPS.includes(step) && step !== current && current !== "deployment") {
     tell("error");
-    show(step, { replace: true });
+    go(step, { replace: true });
   }
 });
 at("start-over").addEventListener("click", () => {
-  kept.forget();
+  forgetSignUp();
   location.replace("/signup");
 });
 // Another tab of the same sign-up: this one follows.
@@ -346,13 +368,16 @@ addEventListener("storage", (event) => {
   if (event.key !== KEY && event.key !== null) return;
   const { tenant, session: other } = kept.read();
   if (tenant) location.replace(`/signup/${tenant}`);
-  else if ((other ?? null) !== session) location.reload();
+  else if (other && other !== session) location.reload();
 });
 
 async function begin() {
   const { invite } = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-  if (invite && at("invite")) at("invite").value = invite;
-  if (invite) history.replaceState(null, "", location.pathname);
+  if (invite) {
+    invited.write(invite);
+    history.replaceState(null, "", location.pathname);
+  }
+  if (at("invite")) at("invite").value ||= invited.read();
   const { session: known, deploying } = kept.read();
   session = known ?? null;
   at("loading").hidden = !session;
@@ -369,7 +394,7 @@ async function begin() {
     }
   }
   if (!session) kept.forget();
-  if (deploying && state?.stepCompleted === STEPS.length) return deploy();
+  if (deploying && state?.stepCompleted === STEPS.length) return deploy(deploying);
   const wished = location.hash.slice(1);
   show(STEPS.includes(wished) ? wished : STEPS[furthest()], { focus: false, replace: true });
 }

@@ -1,6 +1,6 @@
 //! The states that pages can be in, and what leads to them.
 
-use super::Act::{self, Click, Offline, Read, See, SignedOut, TooLate, Type};
+use super::Act::{self, Again, Click, Offline, Read, See, SignedOut, TooLate, Type};
 use crate::site::{Setup, Who};
 
 /// A state that a page can be in.
@@ -105,6 +105,16 @@ pub(super) const STATES: &[State] = &[
     ),
     after("signup-3-free", Who::Nobody, "/signup", &[ACCOUNT, USE, FREE]),
     after("signup-4-terms", Who::Nobody, "/signup", &[ACCOUNT, USE, FREE, ADDRESS]),
+    after("signup-loading", Who::Nobody, "/signup", &[ACCOUNT, &[Again(SILENT), See("#loading")]]),
+    after("signup-loading-failed", Who::Nobody, "/signup", &[ACCOUNT, &[Again(CUT), See("#over")]]),
+    after(
+        "signup-no-room",
+        Who::Nobody,
+        "/signup",
+        &[ACCOUNT, USE, FREE, ADDRESS, ACCEPTED, &[See("#asking-again")]],
+    )
+    .on(Setup::Full)
+    .complaining(&["status of 503"]),
     after(
         "signup-known",
         Who::Nobody,
@@ -119,12 +129,8 @@ pub(super) const STATES: &[State] = &[
             USE,
             FREE,
             ADDRESS,
-            &[
-                Click("#termsAccepted"),
-                Click("#privacyAccepted"),
-                Click("#terms-form .onward .button:not([type=button])"),
-                Read("has an account already"),
-            ],
+            ACCEPTED,
+            &[Read("has an account already")],
         ],
     )
     .complaining(&["status of 401"]),
@@ -306,3 +312,15 @@ const ADDRESS: &[Act] = &[
     See("[data-document='/terms'] p"),
     See("[data-document='/privacy'] ul"),
 ];
+/// The fourth one.
+const ACCEPTED: &[Act] = &[
+    Click("#termsAccepted"),
+    Click("#privacyAccepted"),
+    Click("#terms-form .onward .button:not([type=button])"),
+];
+/// Nobody is told how far the sign-up is.
+const SILENT: &str = "const real = window.fetch;
+    window.fetch = (url, ...rest) => url.endsWith?.('wizard.getSession') ? new Promise(() => {}) : real(url, ...rest);";
+/// The same, and it is known why.
+const CUT: &str = "const real = window.fetch;
+    window.fetch = (url, ...rest) => url.endsWith?.('wizard.getSession') ? Promise.reject(new TypeError()) : real(url, ...rest);";

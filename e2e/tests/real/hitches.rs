@@ -9,7 +9,7 @@ use crate::smtp::MailServer;
 use crate::{dashboard, signup};
 
 /// Streams of events to which happens what the test says.
-const STREAMS: &str = "
+pub(crate) const STREAMS: &str = "
     window.streams = [];
     window.EventSource = class extends EventTarget {
         static CLOSED = 2;

@@ -163,6 +163,12 @@ fn main() {
         signup::who_comes_too_late_begins_again,
         signup::by_an_invite_and_the_code_of_a_letter,
         signup::where_it_is_closed_the_page_says_so,
+        signup::nothing_is_left_to_who_comes_next,
+        signup::no_way_leads_past_what_was_typed,
+        signup::another_name_from_another_tab,
+        signup::when_there_is_no_room,
+        signup::somebody_was_faster,
+        signup::a_set_up_as_it_is_told,
         matrix::seeded_sample,
         matrix::long_every_case,
     ];

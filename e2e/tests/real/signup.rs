@@ -1,16 +1,26 @@
 //! Signing up in a browser: the whole wizard, to a page of one's own.
 
-use std::time::Duration;
+mod kept;
+mod setup;
+mod ways;
+
+use std::path::PathBuf;
 
 use fresco_e2e::Stack;
 use fresco_e2e::browser::{Browser, DESKTOP, PHONE, Theme};
 use fresco_e2e::service::{PASSWORD, Server, Service};
-use serde_json::json;
-use tokio::time::Instant;
+use serde_json::{Value, json};
 
 use crate::claim::PROFILE;
 use crate::service::{PROGRAM, email, name};
-use crate::smtp::MailServer;
+
+pub(crate) use kept::{
+    by_an_invite_and_the_code_of_a_letter, nothing_is_left_to_who_comes_next,
+    two_tabs_of_one_sign_up, what_can_not_be_reached_is_waited_for,
+    who_comes_too_late_begins_again,
+};
+pub(crate) use setup::{a_set_up_as_it_is_told, somebody_was_faster, when_there_is_no_room};
+pub(crate) use ways::{another_name_from_another_tab, no_way_leads_past_what_was_typed};
 
 const DOMAIN: &str = "localhost";
 
@@ -80,6 +90,16 @@ impl Scene {
         self.browser.wait_for("#deployment[data-state=ready]").await;
     }
 
+    /// What the wizard's session is for the server.
+    async fn held(&self) -> Value {
+        let held = "
+            const {session} = JSON.parse(localStorage.getItem('fresco.signup'));
+            const answer = await fetch('/api/wizard.getSession', {method: 'POST',
+                headers: {'content-type': 'application/json'}, body: JSON.stringify({sessionId: session})});
+            return (await answer.json()).data;";
+        self.browser.run(held, Vec::new()).await
+    }
+
     /// Nothing that a page said of itself, and no word of a password in what the browser keeps.
     async fn is_clean(&self) {
         // What the instance's own page lacks is its own affair.
@@ -109,6 +129,12 @@ impl Scene {
         assert!(self.server.stop().await.success());
     }
 
+    /// Comes to it in a further tab.
+    async fn begin_again(&self, seen: &str) {
+        self.browser.goto(&format!("{}/signup", self.platform)).await;
+        self.browser.wait_for(seen).await;
+    }
+
     /// Looks at a step, as everybody may see it: nothing keeps anybody out, and nothing is too wide.
     async fn look(&self, step: &str) {
         for (size, words) in [(PHONE, "phone"), (DESKTOP, "desktop")] {
@@ -129,11 +155,16 @@ impl Scene {
     }
 }
 
-pub(crate) async fn from_the_first_step_to_a_page_of_ones_own(stack: &Stack) {
+/// The profile of an app that starts slowly enough for its set-up to be seen.
+fn slow_app() -> PathBuf {
     let profile = std::env::temp_dir().join(format!("fresco-profile-{}.toml", name()));
-    // Slow enough that the set-up is seen.
     let slow = PROFILE.replace("APP_CLAIM = \"1\"", "APP_CLAIM = \"1\"\nAPP_BOOT_DELAY = \"6\"");
     std::fs::write(&profile, slow).unwrap();
+    profile
+}
+
+pub(crate) async fn from_the_first_step_to_a_page_of_ones_own(stack: &Stack) {
+    let profile = slow_app();
     let service = Service::new(PROGRAM, stack).await.with("FRESCO_APP", profile.display());
     let scene = Scene::of(service.with("SANDBOX_URL", "https://sandbox.example.org")).await;
     let Scene { browser, subdomain, .. } = &scene;
@@ -223,39 +254,6 @@ pub(crate) async fn what_failed_is_tried_again(stack: &Stack) {
     browser.wait_for_text(subdomain).await;
     let _ = browser.complaints().await;
     run(&["rmi", &image]);
-    scene.end().await;
-}
-
-pub(crate) async fn two_tabs_of_one_sign_up(stack: &Stack) {
-    let scene = Scene::of(Service::new(PROGRAM, stack).await).await;
-    let browser = &scene.browser;
-    let first = browser.tab().await;
-    scene.begin().await;
-    scene.account().await;
-    // The second one is where the first one is, and goes ahead.
-    let second = browser.open_tab().await;
-    browser.goto(&format!("{}/signup", scene.platform)).await;
-    browser.wait_for("#use-form").await;
-    scene.study().await;
-    scene.address().await;
-    // The first one does its step again, and nothing is lost.
-    browser.switch(&first).await;
-    browser.click(".choice [value=learning]").await;
-    scene.onward("use").await;
-    browser.wait_for("#address-form").await;
-    assert_eq!(browser.value("#subdomain").await, scene.subdomain);
-    browser.switch(&second).await;
-    scene.accept().await;
-    browser.wait_for("#deployment[data-state]").await;
-    let there = browser.url().await;
-    // The first one comes along, and both see the end.
-    browser.switch(&first).await;
-    browser.wait_for_url("/signup/").await;
-    for tab in [&first, &second] {
-        browser.switch(tab).await;
-        scene.ready().await;
-        assert_eq!(browser.url().await, there);
-    }
     scene.end().await;
 }
 
@@ -355,125 +353,6 @@ pub(crate) async fn what_is_refused_is_said_at_its_field(stack: &Stack) {
     browser.wait_for("#deployment[data-state]").await;
     scene.ready().await;
     scene.is_clean_but("401", "422").await;
-    scene.end().await;
-}
-
-/// The network goes in the middle of it, and comes back.
-pub(crate) async fn what_can_not_be_reached_is_waited_for(stack: &Stack) {
-    let scene = Scene::of(Service::new(PROGRAM, stack).await).await;
-    let browser = &scene.browser;
-    scene.begin().await;
-    scene.account().await;
-    browser.offline(true).await;
-    browser.click(".choice [value=study]").await;
-    scene.onward("use").await;
-    browser.wait_for_text_in("#told", "can't be reached").await;
-    browser.wait_for("#connection").await;
-    scene.look("2-offline").await;
-    browser.offline(false).await;
-    scene.study().await;
-    browser.wait_gone("#connection").await;
-    scene.address().await;
-    // The answer to the wish itself is lost, and the page is loaded again: it is the same wish.
-    let lost = "
-        const real = window.fetch;
-        window.fetch = async (url, options) => {
-            const answer = await real(url, options);
-            return url.endsWith('wizard.deployTenant') ? new Promise(() => (window.lost = 1)) : answer;
-        };";
-    browser.run(lost, Vec::new()).await;
-    scene.accept().await;
-    let waits = "while (!window.lost) await new Promise((go) => setTimeout(go, 10)); return 1;";
-    assert_eq!(browser.run(waits, Vec::new()).await, 1);
-    browser.goto(&format!("{}/signup", scene.platform)).await;
-    browser.wait_for_url("/signup/").await;
-    scene.ready().await;
-    let list = "return await (await fetch('/api/tenants.list', {method: 'POST', body: '{}',
-        headers: {'content-type': 'application/json'}})).json();";
-    assert_eq!(browser.run(list, Vec::new()).await["total"], 1);
-    let _ = browser.complaints().await;
-    scene.end().await;
-}
-
-/// After the hour of a session only the password is to be typed again.
-pub(crate) async fn who_comes_too_late_begins_again(stack: &Stack) {
-    let service = Service::new(PROGRAM, stack).await;
-    let database = service.database().to_owned();
-    let scene = Scene::of(service).await;
-    let browser = &scene.browser;
-    scene.begin().await;
-    scene.account().await;
-    scene.study().await;
-    browser.type_into("#subdomain", &scene.subdomain).await;
-    let over = "UPDATE fresco_server.wizard_sessions SET expires_at = now()";
-    stack.superuser_in(&database, over).await;
-    scene.onward("address").await;
-    browser.wait_for_text_in("#told", "more than an hour ago").await;
-    scene.look("1-ended").await;
-    assert_eq!(browser.value("#email").await, scene.email);
-    browser.type_into("#password", PASSWORD).await;
-    scene.onward("account").await;
-    browser.wait_for("#use-form").await;
-    scene.onward("use").await;
-    browser.wait_for("#address-form").await;
-    assert_eq!(browser.value("#subdomain").await, scene.subdomain);
-    scene.onward("address").await;
-    browser.wait_for("#terms-form").await;
-    // Somebody else at this machine finds nothing of it.
-    browser.click("#start-over").await;
-    browser.wait_for("#account-form").await;
-    assert_eq!(browser.value("#email").await, "");
-    scene.is_clean_but("404", "404").await;
-    scene.end().await;
-}
-
-/// Where only who was invited may sign up, and addresses are verified.
-pub(crate) async fn by_an_invite_and_the_code_of_a_letter(stack: &Stack) {
-    const LETTER: &str = "Your code";
-    let mail = MailServer::plain();
-    let mut service = Service::new(PROGRAM, stack).await.with("SIGNUP", "invite");
-    for (setting, value) in mail.settings() {
-        service = service.with(setting, value);
-    }
-    let scene = Scene::of(service.clone()).await;
-    let Scene { browser, email: address, .. } = &scene;
-    let invite = service.command("invite").arg(address).output().await.unwrap();
-    let invite = String::from_utf8(invite.stdout).unwrap();
-    let link = invite.lines().next().expect("a link");
-    browser.goto(link).await;
-    browser.wait_for("#invite").await;
-    assert_eq!(browser.value("#invite").await.len(), 64);
-    assert!(!browser.url().await.contains("invite"), "{}", browser.url().await);
-    // It is for the address that was invited alone.
-    browser.type_into("#email", &email()).await;
-    browser.type_into("#password", PASSWORD).await;
-    scene.onward("account").await;
-    browser.wait_for_text_in("#invite-wrong", "invited").await;
-    scene.look("1-invite").await;
-    browser.type_into("#email", address).await;
-    browser.type_into("#password", PASSWORD).await;
-    scene.onward("account").await;
-    browser.wait_for("#code-form").await;
-    scene.again("#code-form").await;
-    scene.look("1-code").await;
-    browser.type_into("#code", "1234").await;
-    scene.onward("code").await;
-    browser.wait_for_text_in("#code-wrong", "not the code").await;
-    browser.click("#resend").await;
-    browser.wait_for_text_in("#told", "Another letter").await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while mail.to(address, LETTER).len() < 2 {
-        assert!(Instant::now() < deadline, "no second letter: {:#?}", mail.letters());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    browser.type_into("#code", &mail.secret(address, LETTER)).await;
-    scene.onward("code").await;
-    browser.wait_for("#use-form").await;
-    scene.study().await;
-    scene.address().await;
-    scene.accept().await;
-    scene.ready().await;
-    scene.is_clean_but("403", "403").await;
     scene.end().await;
 }
 

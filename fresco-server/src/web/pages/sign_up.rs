@@ -10,7 +10,7 @@ use crate::web::Pages;
 use crate::web::client::Refusal;
 use crate::web::layout::{Notice, Page};
 use crate::web::shapes::{Claim, Operation, Tenant};
-use crate::web::visit::{Outcome, Visit, go, show, show_refused};
+use crate::web::visit::{Outcome, Stop, Visit, go, show, show_refused};
 
 /// The steps of the wizard: the word in the address, and what people read.
 const STEPS: [(&str, &str); 6] = [
@@ -164,34 +164,49 @@ async fn deployment(visit: Visit) -> Outcome {
     shown(&visit, None).await
 }
 
-/// Runs a set-up that failed once more.
+/// Runs a set-up that failed once more. A page that was left open may show one that has long been tried.
 async fn retry(visit: Visit) -> Outcome {
-    visit.signed_in()?;
-    let id = visit.part("id");
-    match visit.call::<Value>("tenants.restart", json!({"tenantId": id})).await {
-        Ok(_) => go(&format!("/signup/{id}")),
+    let details = details(&visit).await?;
+    let page = format!("/signup/{}", details.tenant.id);
+    if details.standing() != Some("failed") {
+        return go(&page);
+    }
+    let id = json!({"tenantId": details.tenant.id});
+    match visit.call::<Value>("tenants.restart", id).await {
+        Ok(_) => go(&page),
         // It was asked for in another tab, too.
-        Err(refusal) if refusal.code == "operation_in_progress" => go(&format!("/signup/{id}")),
+        Err(refusal) if refusal.code == "operation_in_progress" => go(&page),
         Err(refusal) => shown(&visit, Some(refusal)).await,
     }
 }
 
-async fn shown(visit: &Visit, refusal: Option<Refusal>) -> Outcome {
+async fn details(visit: &Visit) -> Result<Details, Stop> {
     visit.signed_in()?;
-    let id = json!({"tenantId": visit.part("id")});
-    let Details { tenant, operations, claim } = visit.call("tenants.get", id.clone()).await?;
-    let Expected { expected_seconds } = visit.call("wizard.getDeploymentStatus", id).await?;
-    let standing = operations.into_iter().next().and_then(|now| {
-        let state = match (now.action.as_str(), now.status.as_str()) {
-            ("create", "failed") => "failed",
+    Ok(visit.call("tenants.get", json!({"tenantId": visit.part("id")})).await?)
+}
+
+impl Details {
+    /// How its set-up stands; `None` once it has had a life since. One that failed is set up again by the
+    /// same action.
+    fn standing(&self) -> Option<&'static str> {
+        let now = self.operations.first().filter(|now| now.action == "create")?;
+        match now.status.as_str() {
+            "failed" => Some("failed"),
             // The tenant was read before its operation: it may have become active in between.
-            ("create", _) if now.is_open() || tenant.is_busy() => "working",
-            _ if tenant.status == "active" => "ready",
-            _ => return None,
-        };
-        Some((state, now))
-    });
-    let Some((state, operation)) = standing else {
+            _ if now.is_open() || self.tenant.is_busy() => Some("working"),
+            _ if self.tenant.status == "active" => Some("ready"),
+            _ => None,
+        }
+    }
+}
+
+async fn shown(visit: &Visit, refusal: Option<Refusal>) -> Outcome {
+    let details = details(visit).await?;
+    let state = details.standing();
+    let Details { tenant, operations, claim } = details;
+    let id = json!({"tenantId": tenant.id});
+    let Expected { expected_seconds } = visit.call("wizard.getDeploymentStatus", id).await?;
+    let Some((state, operation)) = state.zip(operations.into_iter().next()) else {
         // It has had a life since.
         return go(&format!("/instances/{}", tenant.id));
     };
