@@ -212,6 +212,9 @@ pub(super) fn meaning(error: &tokio_postgres::Error) -> (ErrorKind, &'static str
         "40001" | "40P01" => (Kind::Unavailable, "two writes met; try again"),
         "25006" => (Kind::Unavailable, "this PostgreSQL is a read-only copy or in recovery"),
         "53300" => (Kind::Unavailable, "PostgreSQL takes no more connections now"),
+        "55000" if accepts_nobody(error) => {
+            (Kind::Unavailable, "the platform's database takes no connections now")
+        }
         "28000" | "28P01" => {
             (Kind::Denied, "PostgreSQL refuses the login; check role and password in the URL")
         }
@@ -235,6 +238,12 @@ pub(super) fn meaning(error: &tokio_postgres::Error) -> (ErrorKind, &'static str
 /// Whether this is the driver's error for a violated unique constraint.
 pub(super) fn is_duplicate(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+}
+
+/// Whether a database was shut, as for a backup that is put back.
+fn accepts_nobody(error: &tokio_postgres::Error) -> bool {
+    let message = error.as_db_error().map(tokio_postgres::error::DbError::message);
+    message.is_some_and(|text| text.contains("not currently accepting connections"))
 }
 
 /// `?` for the driver's errors.
