@@ -54,7 +54,10 @@ impl Visitor {
     }
 }
 
-pub(crate) async fn a_stranger_who_comes_first_does_not_become_owner(stack: &Stack) {
+pub(crate) async fn a_stranger_who_comes_first_does_not_become_owner(_: &Stack) {
+    // Its proxy is ended in between, which nobody else expects of theirs.
+    let own = Stack::start().await;
+    let stack = &own;
     let profile = std::env::temp_dir().join(format!("fresco-{}.toml", name()));
     std::fs::write(&profile, PROFILE).unwrap();
     let service = Service::new(PROGRAM, stack).await.with("FRESCO_APP", profile.display());
@@ -179,6 +182,7 @@ pub(crate) async fn a_stranger_who_comes_first_does_not_become_owner(stack: &Sta
     let mut left = left.map(|file| file.unwrap().file_name().into_string().unwrap());
     assert!(!left.any(|name| name.contains(&tenant)), "a file of it is left");
     std::fs::remove_file(profile).unwrap();
+    own.stop().await;
 }
 
 /// Waits until Traefik serves the router past the tenant's gate.
