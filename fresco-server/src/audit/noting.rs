@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use poem::http::{HeaderName, StatusCode, header};
+use poem::http::{HeaderName, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 use poem_openapi::registry::MetaApi;
 
@@ -43,17 +43,19 @@ enum Written {
 /// Writes down the calls that are to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Noting {
-    /// Their names by their paths, and what is written of them.
-    calls: Arc<HashMap<String, (&'static str, Written)>>,
+    /// Their methods and names by their paths, and what is written of them.
+    calls: Arc<HashMap<String, (Method, &'static str, Written)>>,
 }
 
 impl Noting {
     pub(crate) fn new(calls: Vec<MetaApi>) -> Self {
         let paths = calls.into_iter().flat_map(|group| group.paths);
         let named = paths.filter_map(|path| {
-            let name = path.operations.iter().find_map(|call| call.operation_id)?;
+            let mut named =
+                path.operations.iter().filter_map(|call| Some((call, call.operation_id?)));
+            let (call, name) = named.next()?;
             let written = if is_audited(name) { Written::All } else { Written::Denied };
-            Some((path.path, (name, written)))
+            Some((path.path, (call.method.clone(), name, written)))
         });
         Self { calls: Arc::new(named.collect()) }
     }
@@ -78,7 +80,10 @@ impl<E: Endpoint> Endpoint for Noted<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let call = self.noting.calls.get(request.uri().path()).copied();
+        // By another method it is no such call: a browser that asks what it may send, say.
+        let call = self.noting.calls.get(request.uri().path());
+        let call = call.filter(|(method, ..)| method == request.method());
+        let call = call.map(|(_, name, written)| (*name, *written));
         let platform = request.data::<Platform>();
         let (Some((call, written)), Some(platform)) = (call, platform) else {
             return self.inner.call(request).await.map(IntoResponse::into_response);

@@ -308,6 +308,13 @@ async fn who_is_not_let_in_is_written_down() {
         .await
         .refuses(403, "foreign_origin");
     log.is("tenants_stop", "foreign_origin", "anonymous", "none").await;
+    // A browser that asks whether the one other origin may call calls nothing.
+    for (method, status) in [(Method::OPTIONS, 204), (Method::GET, 405)] {
+        let asks =
+            site.request(method, "/api/tenants.stop").header("origin", "http://localhost:3001");
+        assert_eq!(asks.send().await.0.status().as_u16(), status);
+    }
+    assert_eq!(log.new_rows().await, []);
     for _ in 0..3 {
         post(&site, &ada, "auth.revokeOtherSessions", json!({})).await;
     }
