@@ -41,8 +41,12 @@ impl Accounts {
     /// letter to it is answered; the present one is told of it at once.
     ///
     /// # Errors
-    /// The database's own; `Unavailable` while too many passwords are hashed.
+    /// `Denied` for an address of a domain that may not sign up; the database's own; `Unavailable` while
+    /// too many passwords are hashed.
     pub async fn update_profile(&self, user: &User, new: &NewProfile) -> Result<ProfileChange> {
+        if let Some((email, _)) = &new.email {
+            self.check_domain(email)?;
+        }
         if let Some((_, password)) = &new.email
             && self.hash_if(user.id, password).await?.is_none()
         {

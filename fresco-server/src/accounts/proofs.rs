@@ -155,6 +155,10 @@ impl Accounts {
                 return Ok(Verification::Unknown);
             };
             let Shown { user, email, own } = shown;
+            if !own {
+                // It may have been asked for before there was such a rule.
+                self.check_domain(&email)?;
+            }
             let first = !own || user.email_verified_at.is_none();
             let sql = format!(
                 "UPDATE fresco_server.users u SET

@@ -92,20 +92,24 @@ impl Accounts {
     pub(super) fn check_policy(&self, email: &Email) -> Result<()> {
         match self.signup() {
             SignupPolicy::Open | SignupPolicy::Invite => Ok(()),
-            SignupPolicy::Domains(domains) => {
-                let (_, domain) = email.key().rsplit_once('@').unwrap_or_default();
-                let own = domains.iter().any(|known| known == domain);
-                own.then_some(()).ok_or_else(|| {
-                    let all = domains.join(", ");
-                    let words = format!("only addresses of these domains may sign up here: {all}");
-                    Error::new(ErrorKind::Denied, words).with("signup", "domains")
-                })
-            }
+            SignupPolicy::Domains(_) => self.check_domain(email),
             SignupPolicy::Closed => {
                 let words = "nobody can sign up here; whoever has an account can sign in";
                 Err(Error::new(ErrorKind::Denied, words).with("signup", "closed"))
             }
         }
+    }
+
+    /// Refuses an address of another domain than people here have: nor can one be changed to.
+    pub(super) fn check_domain(&self, email: &Email) -> Result<()> {
+        let SignupPolicy::Domains(domains) = self.signup() else { return Ok(()) };
+        let (_, domain) = email.key().rsplit_once('@').unwrap_or_default();
+        if domains.iter().any(|known| known == domain) {
+            return Ok(());
+        }
+        let words =
+            format!("accounts have addresses of these domains here: {}", domains.join(", "));
+        Err(Error::new(ErrorKind::Denied, words).with("signup", "domains"))
     }
 
     /// Makes use of an invite, in the write that makes the account, where one is needed: of two

@@ -63,8 +63,10 @@ impl Accounts {
     ) -> Result<bool> {
         let Some(terms) = self.trial_terms(user) else { return Ok(false) };
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.mapped()?;
-        let sql = "SELECT count(*), coalesce(bool_or(tenant_id = $1), false)
-                   FROM fresco_server.trials";
+        // Those of suspended people are stopped, and take nobody's place.
+        let sql = "SELECT count(*) FILTER (WHERE u.suspended_at IS NULL),
+                          coalesce(bool_or(t.tenant_id = $1), false)
+                   FROM fresco_server.trials t LEFT JOIN fresco_server.users u ON u.id = t.user_id";
         let row = transaction.query_one(sql, &[&tenant.as_uuid()]).await.mapped()?;
         let (taken, own): (i64, bool) = (row.get(0), row.get(1));
         if own {

@@ -67,7 +67,7 @@ impl ProfileApi {
     ///
     /// Another address needs the account's password. It is shown as `pendingEmail`, and takes the
     /// place of the present one once the letter to it is answered (`auth.verifyEmail`); the present
-    /// one gets a letter, too. Errors: 403 `wrong_password`; 409 `no_mail` for another address where
+    /// one gets a letter, too. Errors: 403 `wrong_password`, `email_domain_refused`; 409 `no_mail` for another address where
     /// the platform sends no mail; 422 `invalid` with the `field`.
     #[oai(path = "/api/auth.updateProfile", method = "post", operation_id = "auth_update_profile")]
     async fn update_profile(

@@ -12,6 +12,9 @@ use crate::network;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Rows of a minute, of all together. At a third of a kilobyte each these are 30 MB a day.
 pub(crate) const ALL: u32 = 60;
+/// Of these, for what pages of other sites make their visitors' browsers send: whoever has such a page
+/// could else keep everything else out of the log.
+pub(crate) const FOREIGN: (u32, u32) = (10, 5);
 /// Rows of a minute, of one network.
 pub(crate) const EACH: u32 = 20;
 
@@ -19,6 +22,7 @@ pub(crate) const EACH: u32 = 20;
 /// written: how often they may do it is limited elsewhere.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    most: (u32, u32),
     since: Instant,
     all: u32,
     /// As many as rows of this minute at most.
@@ -28,8 +32,9 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, all: 0, each: HashMap::new(), left_out: 0 }
+    /// So many of all together, and of one network.
+    pub(crate) fn new(now: Instant, most: (u32, u32)) -> Self {
+        Self { most, since: now, all: 0, each: HashMap::new(), left_out: 0 }
     }
 
     /// Whether one more is written.
@@ -40,7 +45,7 @@ impl Budget {
         }
         let network = network::of(from);
         let of_this = self.each.get(&network).copied().unwrap_or_default();
-        if self.all >= ALL || of_this >= EACH {
+        if self.all >= self.most.0 || of_this >= self.most.1 {
             self.left_out = self.left_out.saturating_add(1);
             return false;
         }
@@ -57,7 +62,7 @@ mod tests {
     #[test]
     fn strangers_bring_about_so_many_rows_a_minute() {
         let start = Instant::now();
-        let mut budget = Budget::new(start);
+        let mut budget = Budget::new(start, (ALL, EACH));
         let address = |number: u32| IpAddr::from(number.to_be_bytes());
         let written = |budget: &mut Budget, now, from, times: u32| {
             (0..times).filter(|_| budget.admits(now, address(from))).count() as u32

@@ -78,16 +78,16 @@ async fn seals(platform: &Platform, until: &CancellationToken) {
                 }
                 continue;
             }
-            Ok(_) => {
-                if prune {
-                    pruned = Some(Instant::now());
-                }
-            }
+            Ok(_) => {}
             Err(error) => {
-                tracing::error!(error = %error.chain(), "the audit log can't be sealed");
+                tracing::error!(error = %error.chain(), "the audit log can't be sealed, or old rows not be taken out");
             }
         }
-        let pause = if sealed.is_ok() { SEAL } else { SELDOM };
+        if prune {
+            pruned = Some(Instant::now());
+        }
+        // An old row that can't be taken out keeps no new one from being sealed.
+        let pause = if sealed.is_ok() || prune { SEAL } else { SELDOM };
         until.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
 }

@@ -25,14 +25,16 @@ pub(crate) use trail::Trail;
 pub(crate) struct Audit {
     accounts: Accounts,
     budget: Arc<Mutex<Budget>>,
+    foreign: Arc<Mutex<Budget>>,
     /// Rows that are being written. They go on when whoever asked has gone.
     writes: TaskTracker,
 }
 
 impl Audit {
     pub(crate) fn new(accounts: Accounts) -> Self {
-        let budget = Budget::new(Instant::now());
-        Self { accounts, budget: Arc::new(Mutex::new(budget)), writes: TaskTracker::new() }
+        let budget = |most| Arc::new(Mutex::new(Budget::new(Instant::now(), most)));
+        let (budget, foreign) = (budget((budget::ALL, budget::EACH)), budget(budget::FOREIGN));
+        Self { accounts, budget, foreign, writes: TaskTracker::new() }
     }
 
     /// Writes down what happened. It is written, and waited for, also when the caller is dropped.
@@ -66,8 +68,10 @@ impl Audit {
 
     /// Whether one more row of somebody unknown, or of a refusal, is written. One that is not is
     /// counted.
-    fn admits(&self, from: IpAddr) -> bool {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner).admits(Instant::now(), from)
+    fn admits(&self, from: IpAddr, outcome: &str) -> bool {
+        let turned_away = matches!(outcome, "foreign_origin" | "misdirected");
+        let budget = if turned_away { &self.foreign } else { &self.budget };
+        budget.lock().unwrap_or_else(PoisonError::into_inner).admits(Instant::now(), from)
     }
 
     /// Writes down how many rows were left out since the last time, if any were.
@@ -75,11 +79,10 @@ impl Audit {
     /// # Errors
     /// The database's own; they are counted again then.
     pub(crate) async fn tell_left_out(&self) -> Result<()> {
-        let take = || {
-            let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut budget.left_out)
-        };
-        let number = take();
+        let number = [&self.budget, &self.foreign].into_iter().fold(0_u64, |sum, budget| {
+            let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.saturating_add(std::mem::take(&mut budget.left_out))
+        });
         if number == 0 {
             return Ok(());
         }

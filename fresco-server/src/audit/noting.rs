@@ -5,7 +5,6 @@
 //! the answer says, and is in the program's own log; to write each call beforehand, too, would double
 //! every write and tell little more. A caller who goes away, or waits too long, is written as such.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use poem_openapi::registry::MetaApi;
 use super::calls::is_audited;
 use super::{Audit, Trail};
 use crate::accounts::{AUDIT_OK, AuditActor};
+use crate::http::addresses::matches;
 use crate::http::client::ClientAddress;
 use crate::http::credentials::has_key;
 use crate::http::edge;
@@ -43,8 +43,8 @@ enum Written {
 /// Writes down the calls that are to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Noting {
-    /// Their methods and names by their paths, and what is written of them.
-    calls: Arc<HashMap<String, (Method, &'static str, Written)>>,
+    /// Their paths, methods and names, and what is written of them.
+    calls: Arc<[(String, Method, &'static str, Written)]>,
 }
 
 impl Noting {
@@ -55,9 +55,9 @@ impl Noting {
                 path.operations.iter().filter_map(|call| Some((call, call.operation_id?)));
             let (call, name) = named.next()?;
             let written = if is_audited(name) { Written::All } else { Written::Denied };
-            Some((path.path, (call.method.clone(), name, written)))
+            Some((path.path, call.method.clone(), name, written))
         });
-        Self { calls: Arc::new(named.collect()) }
+        Self { calls: named.collect() }
     }
 }
 
@@ -81,9 +81,11 @@ impl<E: Endpoint> Endpoint for Noted<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         // By another method it is no such call: a browser that asks what it may send, say.
-        let call = self.noting.calls.get(request.uri().path());
-        let call = call.filter(|(method, ..)| method == request.method());
-        let call = call.map(|(_, name, written)| (*name, *written));
+        let mut calls = self.noting.calls.iter();
+        let call = calls.find(|(path, method, ..)| {
+            method == request.method() && matches(path, request.uri().path())
+        });
+        let call = call.map(|(_, _, name, written)| (*name, *written));
         let platform = request.data::<Platform>();
         let (Some((call, written)), Some(platform)) = (call, platform) else {
             return self.inner.call(request).await.map(IntoResponse::into_response);
@@ -147,7 +149,7 @@ impl Asked {
         let mut event = self.trail.event(self.call);
         (event.outcome, event.address) = (outcome.into(), Some(self.from));
         let known = event.actor != AuditActor::Anonymous && outcome == AUDIT_OK;
-        if !known && !self.audit.admits(self.from) {
+        if !known && !self.audit.admits(self.from, outcome) {
             return None;
         }
         let audit = self.audit.clone();
@@ -164,7 +166,7 @@ impl Drop for Asked {
         {
             let mut event = self.trail.event(self.call);
             (event.outcome, event.address) = (UNANSWERED.into(), Some(self.from));
-            if event.actor != AuditActor::Anonymous || self.audit.admits(self.from) {
+            if event.actor != AuditActor::Anonymous || self.audit.admits(self.from, UNANSWERED) {
                 // It goes on by itself, and is waited for when the server stops.
                 drop(self.audit.begin(event));
             }

@@ -65,7 +65,7 @@ impl Addresses {
 }
 
 /// Whether this path is meant by a pattern, in which `{name}` stands for any one part.
-fn matches(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let (mut wanted, mut parts) = (pattern.split('/'), path.split('/'));
     loop {
         match (wanted.next(), parts.next()) {

@@ -272,8 +272,12 @@ impl<E: Endpoint> Guarded<E> {
         throttle.address(&request, client)?;
         // Behind a proxy all connections are the proxy's: whoever opens many there, and sends bodies that
         // never end, is bounded here.
-        let Some(_asking) = asking.open(client) else {
-            return Err(Problem::rate_limited(Duration::from_secs(1)).into());
+        let full = || Problem::rate_limited(Duration::from_secs(1));
+        // A page that calls for its visitor has a place already.
+        let in_a_page = request.extensions().get::<ClientAddress>().is_some();
+        let _asking = match in_a_page {
+            true => None,
+            false => Some(asking.open(client).ok_or_else(full)?),
         };
         addresses.check(&request)?;
         check_type(&request, self.guard.sent)?;

@@ -1,7 +1,7 @@
 //! Who may sign up.
 
 use fresco_core::fault::FaultPlan;
-use fresco_server::accounts::{Accounts, Email};
+use fresco_server::accounts::{Accounts, Email, NewProfile};
 use fresco_server::{Config, compose, settings::Values};
 use serde_json::{Value, json};
 
@@ -93,6 +93,15 @@ async fn of_the_named_domains_only_verified_addresses_have_tenants() {
     let refused = create().await.refuses(403, "verification_required");
     assert!(refused.text("detail").contains("Verify your e-mail address"), "{}", refused.body);
     assert_eq!(site.tenants().await, 0);
+    // Nor can the address be changed to one of another domain.
+    let accounts = Accounts::connect(compose::accounts(&site.platform.config)).await.unwrap();
+    let email: Email = "ada@example.org".parse().unwrap();
+    let user = accounts.user_of(&email).await.unwrap().unwrap();
+    let email = Some(("ada@evil.example".parse().unwrap(), PASSWORD.to_owned().into()));
+    let new = NewProfile { email, ..NewProfile::default() };
+    let refused = accounts.update_profile(&user, &new).await.unwrap_err();
+    assert!(refused.chain().contains("example.org"), "{}", refused.chain());
+    assert_eq!(database.count("users WHERE pending_email IS NOT NULL").await, 0);
     database.execute("UPDATE fresco_server.users SET email_verified_at = now()").await;
     assert_eq!(create().await.status, 202);
 }

@@ -107,7 +107,7 @@ async fn their_tenants_end_after_a_day_unless_they_verify_it() {
 #[ignore = "needs Docker"]
 async fn the_time_stands_still_while_somebody_is_suspended() {
     let database = Database::migrated().await;
-    let site = site(&database, &[]).await;
+    let site = site(&database, &[("UNVERIFIED_TENANTS", "1")]).await;
     let (root, ada) = (site.sign_up("root@b.org").await, site.sign_up("ada@example.org").await);
     let admin = "UPDATE fresco_server.users SET role = 'admin' WHERE email_key = 'root@b.org'";
     database.execute(admin).await;
@@ -117,6 +117,10 @@ async fn the_time_stands_still_while_somebody_is_suspended() {
     let who = json!({ "userId": session.body["user"]["id"] });
     let shut = site.post_with(&root, "/api/admin.suspendUser", who.clone()).await.ok();
     site.done(shut.body["operations"][0].as_str().unwrap()).await;
+    // Nor does it take anybody's place.
+    let body = json!({ "subdomain": "roots" });
+    assert_eq!(site.post_with(&root, "/api/tenants.create", body).await.status, 202);
+    database.execute("DELETE FROM fresco_server.trials WHERE user_id <> (SELECT id FROM fresco_server.users WHERE suspended_at IS NOT NULL)").await;
     // A day and an hour later.
     database
         .execute(
@@ -130,7 +134,7 @@ async fn the_time_stands_still_while_somebody_is_suspended() {
     site.post_with(&root, "/api/admin.resumeUser", who).await.ok();
     assert_eq!(site.platform.expire_unverified().await.unwrap(), 0);
     let left =
-        "trials WHERE expires_at BETWEEN now() + interval '23 h' AND now() + interval '24 h'";
+        "trials WHERE expires_at BETWEEN now() + interval '23 h' AND now() + interval '25 h'";
     assert_eq!(database.count(left).await, 1);
     database.execute(later).await;
     assert_eq!(site.platform.expire_unverified().await.unwrap(), 1);

@@ -303,6 +303,11 @@ async fn who_is_not_let_in_is_written_down() {
     assert_eq!(site.post_key("fpk_nonsense", "/api/tenants.list", json!({})).await.0, 401);
     log.is("tenants_list", "invalid_key", "anonymous", "none").await;
 
+    let logs = format!("/api/tenants/{id}/logs");
+    let listens = site.request(Method::GET, &logs).header("authorization", "Bearer fpk_nonsense");
+    assert_eq!(listens.send().await.0.status(), 401);
+    log.is("tenants_logs", "invalid_key", "anonymous", "none").await;
+
     let foreign = ("origin", "https://evil.example");
     site.post_from(&ada, foreign, "/api/tenants.stop", json!({}))
         .await
