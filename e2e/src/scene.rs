@@ -49,6 +49,9 @@ impl Scene for RealScene<'_> {
         let (workers, grace) = (settings.workers, settings.shutdown_grace);
         *settings = self.world.orchestrator.settings().clone();
         (settings.workers, settings.shutdown_grace) = (workers, grace);
+    }
+
+    fn short_deadlines(&self, settings: &mut Settings) {
         settings.call_deadline = Duration::from_secs(4);
         settings.image_deadline = Duration::from_secs(4);
         settings.removal_deadline = Duration::from_secs(6);

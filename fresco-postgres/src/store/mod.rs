@@ -203,10 +203,9 @@ impl Store for PostgresStore {
         operation: OperationId,
         after: u64,
     ) -> Result<BoxStream<'static, Result<Event>>> {
-        // It waits for the listener, and must read the store in the time that is left.
         let (pool, keys, timeout) = (self.pool.clone(), self.keys.clone(), self.timeout);
         let work = events::events(pool, keys, &self.listener, timeout, operation, after);
-        within(self.timeout * 2, "store.events", work).await
+        within(timeout, "store.events", work).await
     }
 
     async fn announce(&self, operation: OperationId, progress: &PullProgress) -> Result<()> {

@@ -37,9 +37,12 @@ pub trait Scene: fmt::Debug + Send + Sync {
     /// The base domain that the router serves.
     fn base_domain(&self) -> Hostname;
 
-    /// Makes the settings fit: deadlines so short that a hanging call does not hold up a case, and
-    /// so long that an ordinary one passes.
+    /// Makes the settings fit.
     fn settings(&self, settings: &mut Settings);
+
+    /// Makes deadlines so short that a hanging call does not hold up a case, and so long that an
+    /// ordinary one passes. Only for whom a call hangs: a busy machine may miss them now and then.
+    fn short_deadlines(&self, settings: &mut Settings);
 
     /// A tenant to create.
     fn spec(&self, owner: OwnerId, subdomain: Subdomain) -> TenantSpec;
@@ -73,6 +76,10 @@ impl Case {
     #[must_use]
     pub fn place(&self) -> Option<(Direction, Step)> {
         self.faults.last().and_then(|(call, _)| call.step)
+    }
+
+    fn hangs(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| *fault == Fault::Hang)
     }
 }
 

@@ -26,10 +26,10 @@ pub async fn run(scene: &dyn Scene, case: &Case) -> Result<Vec<Call>, String> {
 }
 
 async fn try_run(scene: &dyn Scene, case: &Case) -> Result<Vec<Call>, String> {
-    let plain = orchestrator(scene, scene.backends()).await?;
+    let plain = orchestrator(scene, scene.backends(), false).await?;
     let set = set_scene(scene, &plain, case.action).await?;
     let plan = FaultPlan::with(case.faults.iter().copied());
-    let faulty = orchestrator(scene, wrap(&scene.backends(), &plan)).await?;
+    let faulty = orchestrator(scene, wrap(&scene.backends(), &plan), case.hangs()).await?;
 
     // The request itself goes through the plain orchestrator: an unanswered request is the
     // caller's to repeat, and says nothing of the engine.
@@ -47,7 +47,7 @@ async fn try_run(scene: &dyn Scene, case: &Case) -> Result<Vec<Call>, String> {
         // As a kill would: no hand-back, nothing said.
         drop(workers);
         let next = FaultPlan::with(case.then);
-        let others = orchestrator(scene, wrap(&scene.backends(), &next)).await?.start();
+        let others = orchestrator(scene, wrap(&scene.backends(), &next), false).await?.start();
         plain.wait(accepted.operation.id).await.map_err(words)?;
         others.shutdown().await;
     } else {
@@ -77,12 +77,19 @@ async fn mend(plain: &Orchestrator, id: TenantId) -> Result<(), String> {
     Ok(())
 }
 
-async fn orchestrator(scene: &dyn Scene, backends: Backends) -> Result<Orchestrator, String> {
+async fn orchestrator(
+    scene: &dyn Scene,
+    backends: Backends,
+    hangs: bool,
+) -> Result<Orchestrator, String> {
     let settings = |settings: &mut Settings| {
         settings.workers = 1;
         settings.reconcile_interval = None;
         settings.shutdown_grace = Duration::ZERO;
         scene.settings(settings);
+        if hangs {
+            scene.short_deadlines(settings);
+        }
     };
     let builder = Orchestrator::builder(backends, scene.base_domain()).settings(settings);
     builder.build().await.map_err(words)
