@@ -26,6 +26,8 @@ const SEEN: Duration = Duration::from_secs(60);
 /// A key that somebody wants. A name has no NUL in it.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
+    /// Its id, new; whoever sends a wish again sends the same.
+    pub id: Uuid,
     /// What its owner calls it.
     pub name: String,
     /// What it may be used for; at least one thing.
@@ -76,6 +78,8 @@ pub enum KeyCreation {
         /// What is known of it later.
         details: ApiKey,
     },
+    /// There is one of this id.
+    Exists,
     /// The account has as many as it may.
     TooMany,
     /// The session has ended meanwhile, or the account was shut.
@@ -164,13 +168,13 @@ impl Accounts {
                 "INSERT INTO fresco_server.api_keys
                     (id, key_hash, user_id, name, hint, scopes, expires_at)
                  VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))
-                 RETURNING {KEY_COLUMNS}"
+                 ON CONFLICT (id) DO NOTHING RETURNING {KEY_COLUMNS}"
             );
-            let id = Uuid::new_v4();
             let row = transaction
-                .query_one(&sql, &[&id, &hash, &user, &new.name, &hint, &scopes, &life])
+                .query_opt(&sql, &[&new.id, &hash, &user, &new.name, &hint, &scopes, &life])
                 .await
                 .mapped()?;
+            let Some(row) = row else { return Ok(KeyCreation::Exists) };
             transaction.commit().await.mapped()?;
             Ok(KeyCreation::Made { key, details: ApiKey::read(&row)? })
         })

@@ -55,6 +55,8 @@ struct CreateApiKey {
     scopes: Vec<KeyScope>,
     /// After how many days it ends, 1 to 365. Default: 90.
     expires_in_days: Option<u32>,
+    /// An id of your choice, else a new one: sent twice, the request then makes one key.
+    key_id: Option<Uuid>,
 }
 
 /// A key, without what opens anything.
@@ -149,7 +151,8 @@ fn wanted(body: CreateApiKey) -> Result<NewApiKey, Problem> {
         return Err(Problem::field("expiresInDays", words));
     }
     let life = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-    Ok(NewApiKey { name, scopes, life })
+    let id = body.key_id.unwrap_or_else(Uuid::new_v4);
+    Ok(NewApiKey { id, name, scopes, life })
 }
 
 #[OpenApi(tag = "Tag::Keys")]
@@ -158,8 +161,8 @@ impl ApiKeysApi {
     ///
     /// The program sends it as `Authorization: Bearer <key>`, without a cookie. A key can do what its
     /// scopes say with your own tenants, and can neither make keys nor touch how you sign in. Errors:
-    /// 403 `not_admin` for the scope `admin` of somebody who is none; 409 `too_many_keys` when you
-    /// have 50; 422 `invalid` with the `field`.
+    /// 403 `not_admin` for the scope `admin` of somebody who is none; 409 `key_exists` when there is a
+    /// key of this `keyId`, `too_many_keys` when you have 50; 422 `invalid` with the `field`.
     #[oai(path = "/api/apiKeys.create", method = "post", operation_id = "api_keys_create")]
     async fn create(
         &self,
@@ -184,6 +187,10 @@ impl ApiKeysApi {
                     Accounts::API_KEYS
                 );
                 Err(Problem::new(StatusCode::CONFLICT, "too_many_keys", words))
+            }
+            KeyCreation::Exists => {
+                let words = "This key was made before, and can't be shown again. Revoke it if you don't have it, and make another.";
+                Err(Problem::new(StatusCode::CONFLICT, "key_exists", words))
             }
             KeyCreation::SignedOut => Err(Problem::not_signed_in()),
         }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fresco_core::{Error, ErrorKind, LogLine as CoreLine, LogQuery, Result as CoreResult, Tenant};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use poem::web::sse;
-use poem_openapi::param::{Path, Query};
+use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::types::ToJSON;
 use poem_openapi::{Enum, Object, OpenApi, Union};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::feed::Feed;
-use crate::api::header::Once;
+use crate::api::once::{InQuery, Once, resumed};
 use crate::api::tenants::living;
 use crate::http::caller::{Caller, LogsRead};
 use crate::http::problem::Problem;
@@ -113,10 +113,10 @@ impl Place {
     }
 
     /// The place that a caller names, which no line can have before it is written.
-    fn sent(text: &str, now: DateTime<Utc>) -> Result<Self, Problem> {
+    fn sent(by: &'static str, text: &str, now: DateTime<Utc>) -> Result<Self, Problem> {
         let place = text.parse().ok().filter(|place: &Self| place.at <= now + SKEW);
         let words = "Send the id of an event as it came, or none.";
-        place.ok_or_else(|| Problem::field("Last-Event-ID", words))
+        place.ok_or_else(|| Problem::field(by, words))
     }
 
     fn id(self) -> String {
@@ -209,10 +209,10 @@ impl LogsApi {
         #[oai(name = "Last-Event-ID")]
         last: Once<String>,
         /// The same, of a stream that was opened before this one; the header goes first.
-        after: Query<Option<String>>,
+        after: Once<String, InQuery>,
     ) -> Result<Feed<LogEvent>, Problem> {
-        let last = last.0.or(after.0);
-        let place = last.map(|text| Place::sent(&text, Utc::now())).transpose()?;
+        let sent = resumed(last, after);
+        let place = sent.map(|(by, text)| Place::sent(by, &text, Utc::now())).transpose()?;
         let tenant = living(&self.platform, &caller.user, id.0).await?;
         let open = self.platform.streams.open(caller.user.id)?;
         let mut query = LogQuery::last(LINES).follow();
@@ -313,7 +313,7 @@ mod tests {
         let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
         let text = Place { at, mark: 1 }.id();
         for (before, good) in [(0, true), (60, true), (61, false), (-1, true), (1 << 30, false)] {
-            let place = Place::sent(&text, at - TimeDelta::seconds(before));
+            let place = Place::sent("after", &text, at - TimeDelta::seconds(before));
             assert_eq!(place.is_ok(), good, "{before} s");
         }
     }

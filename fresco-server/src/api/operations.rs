@@ -5,13 +5,13 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use poem::web::sse;
 use poem_openapi::OpenApi;
-use poem_openapi::param::{Path, Query};
+use poem_openapi::param::Path;
 use poem_openapi::types::ToJSON;
 use uuid::Uuid;
 
 use crate::api::Tag;
 use crate::api::feed::Feed;
-use crate::api::header::Once;
+use crate::api::once::{InQuery, Once, resumed};
 use crate::api::shapes::Operation;
 use crate::api::tenants::owned;
 use crate::http::caller::{Caller, TenantsRead};
@@ -48,7 +48,7 @@ impl OperationsApi {
         #[oai(name = "Last-Event-ID")]
         last: Once<u64>,
         /// The same, of a stream that was opened before this one; the header goes first.
-        after: Query<Option<u64>>,
+        after: Once<u64, InQuery>,
     ) -> Result<Feed<Operation>, Problem> {
         let platform = &self.platform;
         let id = OperationId::from_uuid(id.0);
@@ -61,8 +61,11 @@ impl OperationsApi {
         tenant
             .map_err(|problem| if problem.code() == "not_found" { unknown() } else { problem })?;
         let place = platform.streams.open(caller.user.id)?;
-        let last = last.0.or(after.0).unwrap_or_default();
-        let events = events_after(platform, id, last).await?;
+        let sent = resumed(last, after);
+        let events = match sent {
+            Some((by, last)) if last > 0 => events_after(platform, id, by, last).await?,
+            _ => platform.orchestrator.watch(id, 0).await?,
+        };
         let shown =
             stream::unfold((events, Operation::from(&operation)), |(mut events, last)| async {
                 let (event, now) = match events.next().await? {
@@ -85,19 +88,17 @@ impl OperationsApi {
 async fn events_after(
     platform: &Platform,
     id: OperationId,
+    by: &'static str,
     last: u64,
 ) -> Result<BoxStream<'static, CoreResult<Event>>, Problem> {
-    let Some(before) = last.checked_sub(1) else {
-        return Ok(platform.orchestrator.watch(id, 0).await?);
-    };
-    let mut events = platform.orchestrator.watch(id, before).await?;
+    let mut events = platform.orchestrator.watch(id, last.saturating_sub(1)).await?;
     // What has happened is there at once.
     match events.next().now_or_never().flatten() {
         Some(Ok(event)) if event.seq() == Some(last) => Ok(events),
         Some(Err(error)) => Err(error.into()),
         _ => {
             let words = "This operation has no such event. Send the id of one as it came, or none.";
-            Err(Problem::field("Last-Event-ID", words))
+            Err(Problem::field(by, words))
         }
     }
 }

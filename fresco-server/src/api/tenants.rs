@@ -19,7 +19,7 @@ use crate::api::Tag;
 use crate::api::body::Body;
 use crate::api::choice;
 use crate::api::claim::Claim;
-use crate::api::header::Once;
+use crate::api::once::Once;
 use crate::api::page::{PageOf, Paged};
 use crate::api::shapes::{Answer, Begun, Deployed, Operation, Tenant};
 use crate::audit::Trail;

@@ -253,3 +253,20 @@ async fn a_stream_ends_soon_after_its_key() {
     revoke(&site, &ada, &id).await.ok();
     soon("the end of the stream", told).await.unwrap();
 }
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_wish_that_is_sent_twice_makes_one_key() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada@example.org").await;
+    let id = uuid::Uuid::new_v4().to_string();
+    let body = json!({ "name": "k", "scopes": ["tenants:read"], "keyId": id });
+    // At the same moment, as a double click does.
+    let sent = (0..4).map(|_| site.post_with(&ada, CREATE, body.clone()));
+    let answers = futures_util::future::join_all(sent).await;
+    let (made, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| a.status == 200);
+    assert_eq!((made.len(), others.len()), (1, 3));
+    assert_eq!(made[0].body["details"]["id"], id.as_str());
+    assert!(others.iter().all(|a| a.status == 409 && a.body["code"] == "key_exists"), "{others:?}");
+    assert_eq!(keys(&site, &ada).await.len(), 1);
+}

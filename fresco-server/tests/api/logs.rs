@@ -114,6 +114,8 @@ async fn a_live_log_begins_with_the_newest_lines_and_says_why_it_ends() {
     for place in ["", "x", "1-1", "99999999999.000000000-0000000000000001"] {
         let answer = person.get(&path).header("last-event-id", place).send().await;
         assert_eq!(Answer::of(answer).await.wrong_field(), "Last-Event-ID", "{place}");
+        let answer = person.get(&path).query("after", &place).send().await;
+        assert_eq!(Answer::of(answer).await.wrong_field(), "after", "{place}");
     }
 }
 

@@ -35,7 +35,11 @@ async fn a_stream_tells_everything_once_and_can_be_resumed_anywhere() {
     for id in [&beyond, "999", &u64::MAX.to_string(), "x", "-1", "1.5", "1 2", ""] {
         let answer = person.get(&path).header("last-event-id", id).send().await;
         assert_eq!(Answer::of(answer).await.wrong_field(), "Last-Event-ID", "after {id}");
+        let answer = person.get(&path).query("after", &id).send().await;
+        assert_eq!(Answer::of(answer).await.wrong_field(), "after", "after {id}");
     }
+    let answer = person.get(&format!("{path}?after=1&after=2")).send().await;
+    assert_eq!(Answer::of(answer).await.wrong_field(), "after");
 }
 
 #[tokio::test]

@@ -72,8 +72,8 @@ struct NewKey {
     scopes: Vec<String>,
     days: u32,
     wrong: Wrong,
-    /// The newest key there was when the form was shown.
-    newest: String,
+    /// The id of the key to be: a form that is sent twice makes one.
+    id: Uuid,
 }
 
 impl NewKey {
@@ -112,41 +112,29 @@ async fn keys(visit: Visit) -> Outcome {
 
 async fn form(visit: Visit) -> Outcome {
     let account = visit.signed_in()?.clone();
-    let (page, scopes, newest) = (visit.page("A new key"), Vec::new(), newest(&visit).await?);
+    let (page, scopes, id) = (visit.page("A new key"), Vec::new(), Uuid::new_v4());
     let (name, days, wrong) = (String::new(), USUAL_LIFE, Wrong::default());
-    show(&NewKey { page, account, name, scopes, days, wrong, newest })
-}
-
-/// The id of the newest key; empty when there is none.
-async fn newest(visit: &Visit) -> Result<String, Stop> {
-    let Listed { keys } = visit.call("apiKeys.list", json!({})).await?;
-    let newest = keys.iter().max_by_key(|key| key.created_at);
-    Ok(newest.map(|key| key.id.to_string()).unwrap_or_default())
+    show(&NewKey { page, account, name, scopes, days, wrong, id })
 }
 
 /// The key is in the answer to the form itself: it is shown this once, and is in no address. A form that
-/// is sent once more, as by loading that answer again, makes no second one: the first is the newest now.
+/// is sent once more, as by loading that answer again, makes no second one.
 async fn create(visit: Visit) -> Outcome {
     let account = visit.signed_in()?.clone();
     let form = visit.form();
     let scopes: Vec<String> = form.all("scope").map(str::to_owned).collect();
     let (name, days) =
         (form.get("name").to_owned(), form.get("days").parse().unwrap_or(USUAL_LIFE));
-    let body = json!({"name": name, "scopes": scopes, "expiresInDays": days});
-    let newest = newest(&visit).await?;
-    let made = if form.get("newest") == newest {
-        visit.call::<Created>("apiKeys.create", body).await
-    } else {
-        let words = "Your keys have changed since this form was shown, so no further one was made. Send it again for one.";
-        Err(Refusal::new(poem::http::StatusCode::CONFLICT, "keys_changed", words))
-    };
-    match made {
+    let id = form.get("id").parse::<Uuid>().ok();
+    let body = json!({"name": name, "scopes": scopes, "expiresInDays": days, "keyId": id});
+    match visit.call::<Created>("apiKeys.create", body).await {
         Ok(Created { key, details }) => {
             show(&MadeKey { page: visit.page("Your new key"), key, details })
         }
         Err(refusal) => {
             let (page, wrong) = (visit.refused_page("A new key", &refusal), Wrong::of(&refusal));
-            show_refused(&refusal, &NewKey { page, account, name, scopes, days, wrong, newest })
+            let id = Uuid::new_v4();
+            show_refused(&refusal, &NewKey { page, account, name, scopes, days, wrong, id })
         }
     }
 }
