@@ -356,8 +356,10 @@ async fn multiply(stack: &Stack, service: &Service, tenant: &str) {
         "INSERT INTO fresco.tenants
          SELECT id, owner, 'cohort-' || n, status, generation,
                 replace(spec::text, '\"cohort-1\"', '\"cohort-' || n || '\"')::jsonb,
-                state, created_at - n * interval '1 hour'
-         FROM (SELECT gen_random_uuid() AS id, owner, status, generation, spec, state, created_at, n
+                state || jsonb_build_object('first_active_at', active_at - n * interval '1 hour'),
+                created_at - n * interval '1 hour'
+         FROM (SELECT gen_random_uuid() AS id, owner, status, generation, spec, state, created_at, n,
+                      (state->>'first_active_at')::timestamptz AS active_at
                FROM fresco.tenants, generate_series(2, {MANY}) AS n WHERE id = '{tenant}') AS copies"
     );
     stack.superuser_in(service.database(), &copies).await;

@@ -56,7 +56,7 @@ pub(super) const STATES: &[State] = &[
         &[&[
             Type("#email", "ada@university.example"),
             Type("#password", "not the password"),
-            Click("main form button:not([type=button])"),
+            SENT,
             See(".notice.error"),
         ]],
     )
@@ -239,28 +239,51 @@ pub(super) const STATES: &[State] = &[
         "/instances/new",
         &[&[Type("#subdomain", "sleep-diaries"), See("#suggestions li")]],
     ),
+    after(
+        "instance-change-refused",
+        Who::Owner,
+        "/instances/{running}/change",
+        &[&[Type("#memory", "1"), SENT, See("#memory-wrong")]],
+    )
+    .complaining(&["status of 4"]),
+    after(
+        "settings-password-refused",
+        Who::Owner,
+        "/settings/password",
+        &[&[
+            Type("#current", "not the password"),
+            Type("#new", "seven blue bicycles uphill"),
+            SENT,
+            See("#current-wrong"),
+        ]],
+    )
+    .complaining(&["status of 4"]),
+    after(
+        "settings-email-refused",
+        Who::Owner,
+        "/settings",
+        &[&[
+            Type("#email", "new@university.example"),
+            Type("#password", "not the password"),
+            Click("form[action='/settings/email'] button:not([type=button])"),
+            See("#password-wrong"),
+        ]],
+    )
+    .on(Setup::Invites)
+    .complaining(&["status of 4"]),
     after("settings-keys-none", Who::Newcomer, "/settings/keys", &[&[See(".empty")]]),
     after(
         "settings-keys-new-refused",
         Who::Owner,
         "/settings/keys/new",
-        &[&[
-            Type("#name", "Nightly"),
-            Click("main form button:not([type=button])"),
-            See("#scopes-wrong"),
-        ]],
+        &[&[Type("#name", "Nightly"), SENT, See("#scopes-wrong")]],
     )
     .complaining(&["status of 4"]),
     after(
         "settings-key-made",
         Who::Collector,
         "/settings/keys/new",
-        &[&[
-            Type("#name", "Nightly backup"),
-            Click("[name=scope]"),
-            Click("main form button:not([type=button])"),
-            See("#made"),
-        ]],
+        &[&[Type("#name", "Nightly backup"), Click("[name=scope]"), SENT, See("#made")]],
     ),
     at("admin-without-docker", Who::Admin, "/admin").on(Setup::WithoutDocker),
     at("admin-tenants-found", Who::Admin, "/admin/tenants?search=pilot&status=stopped"),
@@ -276,14 +299,13 @@ pub(super) const STATES: &[State] = &[
 
 /// What is seen of a letter's link that holds no more.
 const fn spent(name: &'static str, path: &'static str) -> State {
-    const USED: &[Act] = &[
-        Type("#password", "seven blue bicycles uphill"),
-        Click("main form button:not([type=button])"),
-        Read("This link is good no more"),
-    ];
+    const USED: &[Act] =
+        &[Type("#password", "seven blue bicycles uphill"), SENT, Read("This link is good no more")];
     after(name, Who::Nobody, path, &[USED]).complaining(&["status of 4"])
 }
 
+/// The page's form is sent.
+const SENT: Act = Click("main form button:not([type=button])");
 /// From the first step of signing up to the second.
 const ONWARD: Act = Click("#account-form .onward .button:not([type=button])");
 /// The first step.

@@ -7,7 +7,8 @@ use fresco_e2e::proxy::Wire;
 use fresco_e2e::{Stack, World};
 
 fn short(settings: &mut Settings) {
-    settings.operation_budget = Duration::from_secs(4);
+    // Long enough for a container to run, on a busy machine too.
+    settings.operation_budget = Duration::from_secs(15);
     settings.retry_max = Duration::from_secs(1);
     settings.undo_budget = Duration::from_secs(1);
     settings.call_deadline = Duration::from_secs(4);

@@ -8,6 +8,8 @@ use fresco_core::{
     Target, Tenant, TenantId, TenantSpec, TenantState, TenantStatus,
 };
 
+use tokio::sync::MutexGuard;
+
 use super::environment::Keys;
 use super::query::left_out;
 use super::quota;
@@ -19,6 +21,9 @@ use crate::server::take;
 /// The lock of those who look for room: "fresco" and a number of its own.
 const ADMISSION: i64 = 0x6672_6573_636f_0004;
 
+/// A turn to look for room, and what the last one saw who found none.
+pub(super) type Turn<'a> = MutexGuard<'a, Option<Full>>;
+
 /// Who took all the room when somebody was refused.
 #[derive(Debug)]
 pub(super) struct Full {
@@ -26,8 +31,9 @@ pub(super) struct Full {
     tenants: Vec<Tenant>,
 }
 
-/// `asked` is when the request came, `full` the last refusal on this server: one that was found since the
-/// request came holds for it, too. So a crowd before a full platform is answered at once.
+/// `asked` is when the request came, `turn` begins with the last refusal on this server: one that was found
+/// since the request came holds for it, too. So a crowd before a full platform is answered at once: its turns
+/// end before anything of the database is waited for.
 pub(super) async fn create(
     pool: &Pool,
     keys: Keys<'_>,
@@ -35,21 +41,25 @@ pub(super) async fn create(
     spec: &TenantSpec,
     new: &NewOperation,
     asked: Instant,
-    full: &mut Option<Full>,
+    mut turn: Option<Turn<'_>>,
 ) -> Result<(Tenant, Operation)> {
-    let mut client = take(pool).await?;
-    if let Some(known) = full.as_ref().filter(|known| known.seen >= asked && new.needs_room())
+    let last = turn.as_ref().and_then(|turn| turn.as_ref());
+    if let Some(known) = last.filter(|known| known.seen >= asked && new.needs_room())
         && let Err(refusal) = new.capacity.admit(id, spec, &known.tenants)
     {
-        return first(&client, keys, id).await?.ok_or(refusal);
+        drop(turn);
+        return first(&take(pool).await?, keys, id).await?.ok_or(refusal);
     }
+    let mut client = take(pool).await?;
     let transaction = client.transaction().await.mapped()?;
     if needs_turn(new) && first(&transaction, keys, id).await?.is_none() {
         queue(&transaction).await?;
         if new.needs_room() {
             let (seen, tenants) = (Instant::now(), occupants(&transaction, keys).await?);
             if let Err(refusal) = new.capacity.admit(id, spec, &tenants) {
-                *full = Some(Full { seen, tenants });
+                if let Some(full) = &mut turn {
+                    **full = Some(Full { seen, tenants });
+                }
                 return Err(refusal);
             }
         }

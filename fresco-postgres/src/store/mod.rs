@@ -24,7 +24,7 @@ use fresco_core::{
 };
 use futures_util::stream::BoxStream;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 pub use config::PostgresStoreConfig;
 pub use keys::EnvironmentKeys;
@@ -58,7 +58,7 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// A turn to look for room. In the database all who look wait for one lock: without turns here, a
     /// crowd of them would hold every connection meanwhile, and the workers would have none.
-    async fn turn(&self, operation: &NewOperation) -> Option<MutexGuard<'_, Option<accept::Full>>> {
+    async fn turn(&self, operation: &NewOperation) -> Option<accept::Turn<'_>> {
         if accept::needs_turn(operation) { Some(self.room.lock().await) } else { None }
     }
 
@@ -143,12 +143,11 @@ impl Store for PostgresStore {
         operation: &NewOperation,
     ) -> Result<(Tenant, Operation)> {
         let (asked, keys) = (Instant::now(), self.keys.as_ref());
-        let (mut turn, mut nothing) = (self.turn(operation).await, None);
-        let full = turn.as_deref_mut().unwrap_or(&mut nothing);
+        let turn = self.turn(operation).await;
         call!(
             self,
             "create",
-            accept::create(&self.pool, keys, tenant, spec, operation, asked, full)
+            accept::create(&self.pool, keys, tenant, spec, operation, asked, turn)
         )
     }
 

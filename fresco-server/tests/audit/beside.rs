@@ -11,10 +11,11 @@ use fresco_server::accounts::AuditRow;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::rows;
 use crate::support::postgres::Database;
 use crate::support::site::Site;
 use crate::support::soon;
+use crate::tampering::change;
+use crate::{note, rows, seal};
 
 fn ends(rows: &[AuditRow]) -> Vec<(&str, &str, &str)> {
     let ends = rows.iter().filter(|row| row.event.starts_with("operation_"));
@@ -189,4 +190,32 @@ async fn a_server_looks_and_seals_by_itself() {
     soon("the last rows", site.platform.settle()).await;
     let report = accounts.verify_audit(None).await.unwrap();
     assert_eq!((report.checked, report.fault), (3, None));
+}
+
+/// An old row that can't be taken out, since it is not as it was sealed, does not hold up the others.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn a_server_seals_beside_an_old_row_that_stays() {
+    let site = Site::new().await;
+    let accounts = &site.platform.accounts;
+    note(accounts, 1).await;
+    assert_eq!(seal(accounts).await, 1);
+    change(&site.database, "UPDATE fresco_server.audit SET at = '2000-01-01'").await;
+    let (stop, platform) = (CancellationToken::new(), site.platform.clone());
+    let chores = tokio::spawn({
+        let stop = stop.clone();
+        async move { platform.chores(&stop).await }
+    });
+    // The first turn looks at what is old; each further row is sealed by a turn of its own.
+    let begun = std::time::Instant::now();
+    for further in 2..=4 {
+        note(accounts, 1).await;
+        let sealed = async { while rows(accounts).await.iter().any(|row| row.seq.is_none()) {} };
+        soon("a sealed row", sealed).await;
+        assert_eq!(rows(accounts).await.len(), further, "the old one is there");
+    }
+    // With the pause after a failure of the database it would take three of them.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    stop.cancel();
+    soon("the chores' end", chores).await.unwrap();
 }

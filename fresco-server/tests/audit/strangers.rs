@@ -43,6 +43,22 @@ async fn who_tries_passwords_all_day_does_not_fill_the_disk() {
     assert_eq!(rows(accounts).await.len(), all.len() + 2, "once");
 }
 
+/// What a page of another site makes its visitors' browsers send keeps nothing else out of the log.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn pages_of_other_sites_have_room_of_their_own() {
+    let site = Site::new().await;
+    let foreign = ("origin", "https://evil.example");
+    for _ in 0..40 {
+        let answer = site.post_from("", foreign, "/api/auth.signIn", json!({})).await;
+        answer.refuses(403, "foreign_origin");
+    }
+    site.post("/api/auth.signIn", json!({})).await.refuses(400, "invalid_request");
+    let all = rows(&site.platform.accounts).await;
+    let of = |outcome: &str| all.iter().filter(|row| row.outcome == outcome).count();
+    assert_eq!((of("foreign_origin"), of("invalid_request"), all.len()), (5, 1, 6), "{all:#?}");
+}
+
 /// What was typed into a field that is none of a secret's is not kept either.
 #[tokio::test]
 #[ignore = "needs Docker"]

@@ -19,7 +19,7 @@ async fn verify(accounts: &Accounts) -> AuditReport {
     accounts.verify_audit(None).await.unwrap()
 }
 
-async fn change(database: &Database, statements: &str) {
+pub(crate) async fn change(database: &Database, statements: &str) {
     let sql = format!(
         "ALTER TABLE fresco_server.audit DISABLE TRIGGER USER;
          ALTER TABLE fresco_server.audit_head DISABLE TRIGGER USER;

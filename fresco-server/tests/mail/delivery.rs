@@ -130,12 +130,12 @@ async fn a_letter_that_is_refused_is_tried_again_and_given_up_in_the_end() {
 async fn a_letter_outlives_the_server_that_was_to_send_it() {
     let mail = MailServer::plain();
     let database = Database::migrated().await;
-    let site = site_on(database.clone(), &mail).await;
+    let site = site_on(database.clone(), &mail, &[]).await;
     site.sign_up("ada@example.org").await;
     // It dies with the letter in its hands.
     assert_eq!(site.platform.accounts.lease_letters(8).await.unwrap().len(), 1);
     drop(site);
-    let next = site_on(database, &mail).await;
+    let next = site_on(database, &mail, &[]).await;
     deliver(&next).await;
     assert_eq!(mail.letters().len(), 0, "for some time it is the first one's");
     next.database.execute("UPDATE fresco_server.letters SET due_at = now()").await;
@@ -148,7 +148,8 @@ async fn a_letter_outlives_the_server_that_was_to_send_it() {
 async fn several_servers_send_each_letter_once() {
     let mail = MailServer::plain();
     let database = Database::migrated().await;
-    let (one, two) = tokio::join!(site_on(database.clone(), &mail), site_on(database, &mail));
+    let (one, two) =
+        tokio::join!(site_on(database.clone(), &mail, &[]), site_on(database, &mail, &[]));
     for person in 0..20 {
         let email = format!("p{person}@example.org");
         let letter = fresco_server::accounts::Letter::PasswordChanged;

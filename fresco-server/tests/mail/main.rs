@@ -24,12 +24,13 @@ use support::smtp::MailServer;
 
 /// A service whose letters go to this server.
 async fn site_with(mail: &MailServer) -> Site {
-    site_on(Database::migrated().await, mail).await
+    site_on(Database::migrated().await, mail, &[]).await
 }
 
-async fn site_on(database: Database, mail: &MailServer) -> Site {
+async fn site_on(database: Database, mail: &MailServer, further: &[(&str, &str)]) -> Site {
     let settings = mail.settings();
-    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+    let settings: Vec<_> = settings.chain(further.iter().copied()).collect();
     Site::on(database, &settings, &FaultPlan::none()).await
 }
 

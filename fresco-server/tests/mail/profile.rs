@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::PASSWORD;
 use crate::support::site::{Answer, Site};
 use crate::support::smtp::MailServer;
-use crate::{deliver, forgot, known, reset, sign_in, site_with, verify};
+use crate::{deliver, forgot, known, reset, sign_in, site_on, site_with, verify};
 
 const ASKED: &str = "Is this your address";
 
@@ -64,6 +64,24 @@ async fn another_address_holds_once_its_letter_is_answered() {
     for address in ["ada@example.org", "New@example.org"] {
         assert_eq!(mail.to(address, "Your account has another address").len(), 1, "{address}");
     }
+}
+
+/// A letter that is under way when only some domains may sign up leads to none of another.
+#[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn another_address_is_of_the_named_domains_when_it_is_answered() {
+    let mail = MailServer::plain();
+    let site = site_with(&mail).await;
+    let cookie = known(&site, &mail, "ada@example.org").await;
+    let asked = json!({ "email": "ada@evil.example", "password": PASSWORD });
+    update(&site, &cookie, asked).await.ok();
+    deliver(&site).await;
+    let token = mail.secret("ada@evil.example", ASKED);
+    let named = [("SIGNUP", "domains"), ("SIGNUP_EMAIL_DOMAINS", "example.org")];
+    let later = site_on(site.database.clone(), &mail, &named).await;
+    verify(&later, &token).await.refuses(403, "email_domain_refused");
+    assert_eq!(later.who(&cookie).await, "ada@example.org", "nobody was signed out");
+    verify(&site, &token).await.ok();
 }
 
 #[tokio::test]

@@ -306,6 +306,41 @@ async fn one_address_has_so_many_requests_at_the_same_time_behind_a_proxy_too() 
     }
 }
 
+/// Else a person whose pages call for them has half as many requests.
+#[tokio::test]
+async fn a_page_that_calls_for_its_visitor_counts_once() {
+    let settings = [("CONNECTIONS_PER_ADDRESS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let config = Config::read(&Values::new(settings)).unwrap();
+    let guard = Guard::new(&config, Addresses::default(), Throttle::new(&config.rates));
+    let (arrived, mut arrivals) = tokio::sync::mpsc::channel(8);
+    let waits = make(move |_| {
+        let arrived = arrived.clone();
+        async move {
+            arrived.send(()).await.unwrap();
+            std::future::pending::<poem::Result<&str>>().await
+        }
+    });
+    let page = waits.with(guard.clone()).before(|mut request| async move {
+        request.extensions_mut().insert(ClientAddress("192.0.2.1".parse().unwrap()));
+        Ok(request)
+    });
+    let client = TestClient::new(page.with(guard).around(edge::finish));
+    let ask = || {
+        let request = client.post("/").header("host", "localhost").content_type("application/json");
+        Box::pin(request.header("x-forwarded-for", "192.0.2.1").body("{}").send())
+    };
+    let mut waiting = Vec::new();
+    for page in 1..=4 {
+        let mut asked = ask();
+        tokio::select! {
+            _ = &mut asked => panic!("page {page} was answered"),
+            there = arrivals.recv() => there.unwrap(),
+        }
+        waiting.push(asked);
+    }
+    ask().await.assert_status(StatusCode::TOO_MANY_REQUESTS);
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_is_told_from_one_that_is_wrong() {
     let head = "POST /x HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
