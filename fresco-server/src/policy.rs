@@ -110,26 +110,29 @@ impl TenantPolicy {
     /// # Errors
     /// `Invalid`, naming the bounds, with the limit's name as its context `limit`.
     pub fn check_limits(&self, limits: &Limits) -> Result<()> {
-        let within = |what: &str, good: bool, min: String, max: String| {
-            let words = format!("choose limits.{what} between {min} and {max}");
+        let within = |what: &str, unit: &str, good: bool, min: String, max: String| {
+            let words = format!("choose {min} to {max} {unit}");
             let wrong = || Error::new(ErrorKind::Invalid, words).with("limit", what);
             good.then_some(()).ok_or_else(wrong)
         };
         let (memory, cpus, pids) = (self.memory_mb, self.cpus, self.pids);
         within(
             "memoryMb",
+            "MB of memory",
             (memory.min..=memory.max).contains(&limits.memory_mb),
             memory.min.to_string(),
             memory.max.to_string(),
         )?;
         within(
             "cpus",
+            "processor cores",
             (cpus.min..=cpus.max).contains(&limits.cpus),
             cpus.min.to_string(),
             cpus.max.to_string(),
         )?;
         within(
             "pids",
+            "processes",
             (pids.min..=pids.max).contains(&limits.pids),
             pids.min.to_string(),
             pids.max.to_string(),

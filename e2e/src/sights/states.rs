@@ -242,7 +242,7 @@ pub(super) const STATES: &[State] = &[
     after(
         "instance-change-refused",
         Who::Owner,
-        "/instances/{running}/change",
+        "/instances/{id}/change",
         &[&[Type("#memory", "1"), SENT, See("#memory-wrong")]],
     )
     .complaining(&["status of 4"]),
