@@ -198,8 +198,8 @@ async fn a_session_that_has_ended_makes_no_key() {
     let ada = sign_up(&accounts, "ada@example.org").await.unwrap();
     let session = accounts.session(&open(&accounts, &ada).await.token).await.unwrap().unwrap().id;
     let scopes = [Scope::TenantsRead].into();
-    let id = uuid::Uuid::new_v4();
-    let new = NewApiKey { id, name: "k".into(), scopes, life: Duration::from_secs(60) };
+    let life = Duration::from_secs(60);
+    let new = NewApiKey { name: "k".into(), scopes, life, once: None };
     let bob = sign_up(&accounts, "bob@example.org").await.unwrap();
     let made = accounts.create_api_key(bob.id, session, &new).await.unwrap();
     assert!(matches!(made, KeyCreation::SignedOut), "with another's session: {made:?}");

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::database::{Mapped, call};
+use super::idempotency::{self, Wish};
 use super::users::COLUMNS;
 use super::{Accounts, Scope, User};
 
@@ -26,14 +27,14 @@ const SEEN: Duration = Duration::from_secs(60);
 /// A key that somebody wants. A name has no NUL in it.
 #[derive(Clone, Debug)]
 pub struct NewApiKey {
-    /// Its id, new; whoever sends a wish again sends the same.
-    pub id: Uuid,
     /// What its owner calls it.
     pub name: String,
     /// What it may be used for; at least one thing.
     pub scopes: BTreeSet<Scope>,
     /// How long it lasts.
     pub life: Duration,
+    /// The `Idempotency-Key` of the wish: sent again within a day, it makes no second one.
+    pub once: Option<String>,
 }
 
 /// A key, as its owner sees it.
@@ -78,8 +79,8 @@ pub enum KeyCreation {
         /// What is known of it later.
         details: ApiKey,
     },
-    /// There is one of this id.
-    Exists,
+    /// This wish made one before: the one of this id, if it was not revoked since.
+    Exists(Uuid),
     /// The account has as many as it may.
     TooMany,
     /// The session has ended meanwhile, or the account was shut.
@@ -132,13 +133,14 @@ impl Accounts {
     /// of random, `_`, and the first 8 of their SHA-256.
     ///
     /// # Errors
-    /// The database's own.
+    /// `Invalid` for an `Idempotency-Key` that is none; the database's own.
     pub async fn create_api_key(
         &self,
         user: Uuid,
         session: Uuid,
         new: &NewApiKey,
     ) -> Result<KeyCreation> {
+        new.once.as_deref().map_or(Ok(()), idempotency::check)?;
         let (random, hash) = self.keys().api_keys.issue()?;
         let random = random.expose_secret();
         let key = SecretString::from(format!("{PREFIX}{random}_{}", checksum(random)));
@@ -159,6 +161,15 @@ impl Accounts {
             if transaction.query_opt(sql, &[&session, &user]).await.mapped()?.is_none() {
                 return Ok(KeyCreation::SignedOut);
             }
+            let id = Uuid::new_v4();
+            if let Some(key) = &new.once {
+                let (request, hash) = ("apiKeys.create", &[] as &[u8]);
+                let wish = Wish { user, request, key, hash };
+                let (_, made) = wish.first(&transaction, id).await?;
+                if made != id {
+                    return Ok(KeyCreation::Exists(made));
+                }
+            }
             let sql = "SELECT count(*) FROM fresco_server.api_keys WHERE user_id = $1";
             let count: i64 = transaction.query_one(sql, &[&user]).await.mapped()?.get(0);
             if count >= Self::API_KEYS {
@@ -168,13 +179,12 @@ impl Accounts {
                 "INSERT INTO fresco_server.api_keys
                     (id, key_hash, user_id, name, hint, scopes, expires_at)
                  VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))
-                 ON CONFLICT (id) DO NOTHING RETURNING {KEY_COLUMNS}"
+                 RETURNING {KEY_COLUMNS}"
             );
             let row = transaction
-                .query_opt(&sql, &[&new.id, &hash, &user, &new.name, &hint, &scopes, &life])
+                .query_one(&sql, &[&id, &hash, &user, &new.name, &hint, &scopes, &life])
                 .await
                 .mapped()?;
-            let Some(row) = row else { return Ok(KeyCreation::Exists) };
             transaction.commit().await.mapped()?;
             Ok(KeyCreation::Made { key, details: ApiKey::read(&row)? })
         })

@@ -14,6 +14,7 @@ use crate::accounts::{Accounts, ApiKey, KeyCreation, NewApiKey, Scope};
 use crate::api::Tag;
 use crate::api::auth::{Nothing, plain};
 use crate::api::body::Body;
+use crate::api::once::Once;
 use crate::api::text::Text;
 use crate::audit::Trail;
 use crate::http::caller::Caller;
@@ -55,8 +56,6 @@ struct CreateApiKey {
     scopes: Vec<KeyScope>,
     /// After how many days it ends, 1 to 365. Default: 90.
     expires_in_days: Option<u32>,
-    /// An id of your choice, else a new one: sent twice, the request then makes one key.
-    key_id: Option<Uuid>,
 }
 
 /// A key, without what opens anything.
@@ -138,7 +137,7 @@ impl ApiKeysApi {
     }
 }
 
-fn wanted(body: CreateApiKey) -> Result<NewApiKey, Problem> {
+fn wanted(body: CreateApiKey, once: Option<String>) -> Result<NewApiKey, Problem> {
     let name = plain("name", Some(body.name), LONGEST_NAME)?;
     let name = name.ok_or_else(|| Problem::field("name", "Give the key a name."))?;
     let scopes: BTreeSet<Scope> = body.scopes.into_iter().map(Into::into).collect();
@@ -151,8 +150,7 @@ fn wanted(body: CreateApiKey) -> Result<NewApiKey, Problem> {
         return Err(Problem::field("expiresInDays", words));
     }
     let life = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-    let id = body.key_id.unwrap_or_else(Uuid::new_v4);
-    Ok(NewApiKey { id, name, scopes, life })
+    Ok(NewApiKey { name, scopes, life, once })
 }
 
 #[OpenApi(tag = "Tag::Keys")]
@@ -160,17 +158,22 @@ impl ApiKeysApi {
     /// Makes a key for a program.
     ///
     /// The program sends it as `Authorization: Bearer <key>`, without a cookie. A key can do what its
-    /// scopes say with your own tenants, and can neither make keys nor touch how you sign in. Errors:
-    /// 403 `not_admin` for the scope `admin` of somebody who is none; 409 `key_exists` when there is a
-    /// key of this `keyId`, `too_many_keys` when you have 50; 422 `invalid` with the `field`.
+    /// scopes say with your own tenants, and can neither make keys nor touch how you sign in. With the
+    /// header `Idempotency-Key` (1 to 255 visible ASCII characters) a request that is sent again within
+    /// 24 hours makes no second one: since a key is shown once, the answer is 409 `key_exists`. Errors:
+    /// 403 `not_admin` for the scope `admin` of somebody who is none; 409 `too_many_keys` when you
+    /// have 50; 422 `invalid` with the `field`.
     #[oai(path = "/api/apiKeys.create", method = "post", operation_id = "api_keys_create")]
     async fn create(
         &self,
         caller: Caller,
         trail: Trail,
+        /// A key of the caller's own for this request.
+        #[oai(name = "Idempotency-Key")]
+        once: Once<String>,
         body: Body<CreateApiKey>,
     ) -> Result<Json<CreatedApiKey>, Problem> {
-        let new = wanted(body.0)?;
+        let new = wanted(body.0, once.0)?;
         let accounts = &self.platform.accounts;
         if new.scopes.contains(&Scope::Admin) && !accounts.is_admin(&caller.user) {
             return Err(Problem::not_admin().of_field("scopes"));
@@ -188,7 +191,8 @@ impl ApiKeysApi {
                 );
                 Err(Problem::new(StatusCode::CONFLICT, "too_many_keys", words))
             }
-            KeyCreation::Exists => {
+            KeyCreation::Exists(id) => {
+                trail.key(id);
                 let words = "This key was made before, and can't be shown again. Revoke it if you don't have it, and make another.";
                 Err(Problem::new(StatusCode::CONFLICT, "key_exists", words))
             }

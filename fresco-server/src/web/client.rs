@@ -10,12 +10,14 @@ use poem::{Request, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::http::client::ClientAddress;
 use crate::http::edge;
 use crate::platform::Platform;
 use crate::web::words;
 
+const IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What of a visitor's request goes with the calls that are made for it. Not where it comes from:
 /// the page's own guard has looked at that.
 const PASSED_ON: [HeaderName; 3] = [header::HOST, header::COOKIE, header::USER_AGENT];
@@ -53,6 +55,13 @@ impl OnBehalf {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let ClientAddress(address) = ClientAddress::of(request, &platform.config.trusted_proxies);
         Self { headers, address }
+    }
+
+    /// The same, for a call that is done once.
+    pub(super) fn once(&self, key: Uuid) -> Self {
+        let mut headers = self.headers.clone();
+        headers.extend(HeaderValue::try_from(key.to_string()).ok().map(|key| (IDEMPOTENCY, key)));
+        Self { headers, address: self.address }
     }
 
     /// Whether it may be somebody who is, or was, signed in.

@@ -8,6 +8,7 @@ use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::http::problem::Problem;
 use crate::platform::Platform;
@@ -159,6 +160,19 @@ impl Visit {
         body: Value,
     ) -> Result<T, Refusal> {
         Ok(self.call_with_cookies(name, body).await?.body)
+    }
+
+    /// The same of a call that is done once, however often it comes with this key.
+    ///
+    /// # Errors
+    /// What it refuses.
+    pub(super) async fn call_once<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        body: Value,
+        key: Uuid,
+    ) -> Result<T, Refusal> {
+        Ok(self.web.client.call(&self.by.once(key), name, &body).await?.body)
     }
 
     /// The same of a call that signs in or out.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fresco_core::Actor;
+use fresco_server::accounts::Accounts;
 use futures_util::future::join_all;
 use poem::http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -258,15 +259,35 @@ async fn a_stream_ends_soon_after_its_key() {
 #[ignore = "needs Docker"]
 async fn a_wish_that_is_sent_twice_makes_one_key() {
     let site = Site::new().await;
-    let ada = site.sign_up("ada@example.org").await;
-    let id = uuid::Uuid::new_v4().to_string();
-    let body = json!({ "name": "k", "scopes": ["tenants:read"], "keyId": id });
+    let (ada, eve) = (site.sign_up("ada@example.org").await, site.sign_up("eve@example.org").await);
+    let send = |by, key: &'static str| {
+        let body = json!({ "name": "k", "scopes": ["tenants:read"] });
+        site.post_from(by, ("idempotency-key", key), CREATE, body)
+    };
     // At the same moment, as a double click does.
-    let sent = (0..4).map(|_| site.post_with(&ada, CREATE, body.clone()));
-    let answers = futures_util::future::join_all(sent).await;
+    let answers = join_all((0..4).map(|_| send(&ada, "mine"))).await;
     let (made, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| a.status == 200);
     assert_eq!((made.len(), others.len()), (1, 3));
-    assert_eq!(made[0].body["details"]["id"], id.as_str());
     assert!(others.iter().all(|a| a.status == 409 && a.body["code"] == "key_exists"), "{others:?}");
     assert_eq!(keys(&site, &ada).await.len(), 1);
+    // It is a key of one's own.
+    send(&eve, "mine").await.ok();
+    send(&ada, "another").await.ok();
+    // What was made and revoked is not made again by what comes late.
+    revoke(&site, &ada, made[0].body["details"]["id"].as_str().unwrap()).await.ok();
+    send(&ada, "mine").await.refuses(409, "key_exists");
+    for none in ["", "two words", "\u{e4}"] {
+        send(&ada, none).await.refuses_field("Idempotency-Key");
+    }
+    // What was refused made none: it can be sent again.
+    let wrong = json!({ "name": "k", "scopes": [] });
+    let once = ("idempotency-key", "once");
+    site.post_from(&ada, once, CREATE, wrong).await.refuses_field("scopes");
+    send(&ada, "once").await.ok();
+    // Also where there is room for no more.
+    for _ in keys(&site, &ada).await.len()..usize::try_from(Accounts::API_KEYS).unwrap() {
+        create(&site, &ada, &["tenants:read"]).await.ok();
+    }
+    send(&ada, "once").await.refuses(409, "key_exists");
+    send(&ada, "further").await.refuses(409, "too_many_keys");
 }

@@ -109,8 +109,8 @@ impl World {
     }
 
     async fn key(&self, user: &User, scopes: BTreeSet<Scope>) -> (String, Uuid) {
-        let id = Uuid::new_v4();
-        let new = NewApiKey { id, name: "k".into(), scopes, life: Duration::from_secs(60) };
+        let life = Duration::from_secs(60);
+        let new = NewApiKey { name: "k".into(), scopes, life, once: None };
         let session = self.session_id(&self.session(user).await).await;
         match self.accounts.create_api_key(user.id, session, &new).await.unwrap() {
             KeyCreation::Made { key, details } => (key.expose_secret().to_owned(), details.id),

@@ -72,8 +72,8 @@ struct NewKey {
     scopes: Vec<String>,
     days: u32,
     wrong: Wrong,
-    /// The id of the key to be: a form that is sent twice makes one.
-    id: Uuid,
+    /// The same whenever this form is sent: it makes one key.
+    once: Uuid,
 }
 
 impl NewKey {
@@ -112,9 +112,9 @@ async fn keys(visit: Visit) -> Outcome {
 
 async fn form(visit: Visit) -> Outcome {
     let account = visit.signed_in()?.clone();
-    let (page, scopes, id) = (visit.page("A new key"), Vec::new(), Uuid::new_v4());
+    let (page, scopes, once) = (visit.page("A new key"), Vec::new(), Uuid::new_v4());
     let (name, days, wrong) = (String::new(), USUAL_LIFE, Wrong::default());
-    show(&NewKey { page, account, name, scopes, days, wrong, id })
+    show(&NewKey { page, account, name, scopes, days, wrong, once })
 }
 
 /// The key is in the answer to the form itself: it is shown this once, and is in no address. A form that
@@ -125,16 +125,17 @@ async fn create(visit: Visit) -> Outcome {
     let scopes: Vec<String> = form.all("scope").map(str::to_owned).collect();
     let (name, days) =
         (form.get("name").to_owned(), form.get("days").parse().unwrap_or(USUAL_LIFE));
-    let id = form.get("id").parse::<Uuid>().ok();
-    let body = json!({"name": name, "scopes": scopes, "expiresInDays": days, "keyId": id});
-    match visit.call::<Created>("apiKeys.create", body).await {
+    let once = form.get("once").parse().unwrap_or_else(|_| Uuid::new_v4());
+    let body = json!({"name": name, "scopes": scopes, "expiresInDays": days});
+    match visit.call_once::<Created>("apiKeys.create", body, once).await {
         Ok(Created { key, details }) => {
             show(&MadeKey { page: visit.page("Your new key"), key, details })
         }
         Err(refusal) => {
             let (page, wrong) = (visit.refused_page("A new key", &refusal), Wrong::of(&refusal));
-            let id = Uuid::new_v4();
-            show_refused(&refusal, &NewKey { page, account, name, scopes, days, wrong, id })
+            // Whoever sends it once more now wants a further one; else it may have been made after all.
+            let once = if refusal.code == "key_exists" { Uuid::new_v4() } else { once };
+            show_refused(&refusal, &NewKey { page, account, name, scopes, days, wrong, once })
         }
     }
 }
