@@ -80,6 +80,6 @@ impl Scene for RealScene<'_> {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(90)
+        Duration::from_secs(300)
     }
 }

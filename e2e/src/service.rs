@@ -233,8 +233,8 @@ impl Server {
     /// Asks it to stop and waits until it has.
     pub async fn stop(mut self) -> std::process::ExitStatus {
         self.signal("-TERM").await;
-        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
-        ended.expect("the server ends within 30 s").expect("a child can be waited for")
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the server ends in time").expect("a child can be waited for")
     }
 
     /// Somebody who calls this server, with a cookie jar of their own.

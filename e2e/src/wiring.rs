@@ -114,7 +114,7 @@ impl Wiring {
                 settings.lease_margin = Duration::from_secs(1);
                 settings.work_interval = Duration::from_millis(100);
                 settings.poll_interval = Duration::from_millis(50);
-                settings.route_deadline = Duration::from_secs(20);
+                settings.route_deadline = Duration::from_secs(60);
                 settings.stuck_retry = Duration::from_secs(1);
                 settings.undo_budget = Duration::from_secs(5);
                 settings.reconcile_interval = None;

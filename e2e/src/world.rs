@@ -108,10 +108,10 @@ impl World {
         self.orchestrator.tenant(id).await.expect("a tenant")
     }
 
-    /// Waits for an operation's end, for a minute and a half.
+    /// Waits for an operation's end, for five minutes.
     pub async fn ended(&self, accepted: &Accepted) -> Operation {
         let wait = self.orchestrator.wait(accepted.operation.id);
-        tokio::time::timeout(Duration::from_secs(90), wait)
+        tokio::time::timeout(Duration::from_secs(300), wait)
             .await
             .unwrap_or_else(|_| panic!("{} did not end", accepted.operation.action))
             .expect("the operation")
@@ -148,7 +148,7 @@ impl World {
     pub async fn get(&self, tenant: &Tenant, path: &str) -> (u16, String) {
         let host = format!("{}.localhost", tenant.spec.subdomain);
         let ask = ask(self.http_port, &host, path);
-        tokio::time::timeout(Duration::from_secs(10), ask).await.ok().flatten().unwrap_or_default()
+        tokio::time::timeout(Duration::from_secs(30), ask).await.ok().flatten().unwrap_or_default()
     }
 
     /// What the tenant's app says of itself.
@@ -158,14 +158,14 @@ impl World {
         serde_json::from_str(&body).expect("JSON")
     }
 
-    /// Waits until this holds, for half a minute.
+    /// Waits until this holds, for two minutes: on a busy machine much takes long.
     pub async fn until<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
         let wait = async {
             while !holds().await {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(30), wait).await;
+        let waited = tokio::time::timeout(Duration::from_secs(120), wait).await;
         assert!(waited.is_ok(), "in vain: {what}");
     }
 }

@@ -123,7 +123,8 @@ async fn a_crowd_that_looks_for_room_leaves_connections_to_the_workers() {
     let waiting = async || inside.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0);
     until("one of them waits", || async { waiting().await > 0 }).await;
     let lease = store.lease(WorkerId::new(), &TERMS);
-    let lease = tokio::time::timeout(Duration::from_secs(2), lease).await;
+    // Less than it waits for a connection that others hold.
+    let lease = tokio::time::timeout(Duration::from_secs(4), lease).await;
     assert!(lease.expect("a worker needs a connection").unwrap().is_none());
     assert_eq!(waiting().await, 1);
     inside.execute("SELECT pg_advisory_unlock($1)", &[&lock]).await.unwrap();

@@ -127,7 +127,7 @@ async fn reached(world: &World, accepted: &Accepted, step: Step) {
         }
         panic!("it ended before its step {step} ({:?})", Direction::Forward);
     };
-    tokio::time::timeout(Duration::from_secs(60), begun).await.expect("the step begins");
+    tokio::time::timeout(Duration::from_secs(180), begun).await.expect("the step begins");
 }
 
 fn platform(world: &World) -> Child {

@@ -19,7 +19,7 @@ pub(crate) async fn container_killed_by_hand(stack: &Stack) {
 
 async fn by_hand(stack: &Stack, command: &[&str]) {
     let world = World::with(stack, |settings| {
-        settings.reconcile_interval = Some(Duration::from_secs(60));
+        settings.reconcile_interval = Some(Duration::from_secs(600));
     })
     .await;
     let workers = world.work();

@@ -57,7 +57,7 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// A turn to look for room. In the database all who look wait for one lock: without turns here, a
-    /// crowd of them would hold every connection meanwhile, and the workers would have none.
+    /// crowd of them would hold every connection as long as that takes, and the workers would have none.
     async fn turn(&self, operation: &NewOperation) -> Option<accept::Turn<'_>> {
         if accept::needs_turn(operation) { Some(self.room.lock().await) } else { None }
     }
