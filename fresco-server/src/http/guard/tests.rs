@@ -262,12 +262,9 @@ async fn raw(bytes: &str) -> String {
     answer
 }
 
-/// Behind a proxy it is the address that it tells of that has so many requests at the same time.
-#[tokio::test]
-async fn one_address_has_so_many_requests_at_the_same_time_behind_a_proxy_too() {
-    let settings = [("CONNECTIONS_PER_ADDRESS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")];
-    let config = Config::read(&Values::new(settings)).unwrap();
-    let (arrived, mut arrivals) = tokio::sync::mpsc::channel(8);
+/// An endpoint that never answers, and tells of each request.
+fn waiting() -> (impl Endpoint, tokio::sync::mpsc::Receiver<()>) {
+    let (arrived, arrivals) = tokio::sync::mpsc::channel(8);
     let waits = make(move |_| {
         let arrived = arrived.clone();
         async move {
@@ -275,6 +272,15 @@ async fn one_address_has_so_many_requests_at_the_same_time_behind_a_proxy_too() 
             std::future::pending::<poem::Result<&str>>().await
         }
     });
+    (waits, arrivals)
+}
+
+/// Behind a proxy it is the address that it tells of that has so many requests at the same time.
+#[tokio::test]
+async fn one_address_has_so_many_requests_at_the_same_time_behind_a_proxy_too() {
+    let settings = [("CONNECTIONS_PER_ADDRESS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let config = Config::read(&Values::new(settings)).unwrap();
+    let (waits, mut arrivals) = waiting();
     let guard = Guard::new(&config, Addresses::default(), Throttle::new(&config.rates));
     let client = TestClient::new(waits.with(guard).around(edge::finish));
     let ask = |from: &'static str| {
@@ -312,14 +318,7 @@ async fn a_page_that_calls_for_its_visitor_counts_once() {
     let settings = [("CONNECTIONS_PER_ADDRESS", "4"), ("TRUSTED_PROXIES", "127.0.0.1")];
     let config = Config::read(&Values::new(settings)).unwrap();
     let guard = Guard::new(&config, Addresses::default(), Throttle::new(&config.rates));
-    let (arrived, mut arrivals) = tokio::sync::mpsc::channel(8);
-    let waits = make(move |_| {
-        let arrived = arrived.clone();
-        async move {
-            arrived.send(()).await.unwrap();
-            std::future::pending::<poem::Result<&str>>().await
-        }
-    });
+    let (waits, mut arrivals) = waiting();
     let page = waits.with(guard.clone()).before(|mut request| async move {
         request.extensions_mut().insert(ClientAddress("192.0.2.1".parse().unwrap()));
         Ok(request)
