@@ -213,7 +213,7 @@ at("resend").addEventListener("click", async () => {
   clear(at("code-form"));
   try {
     await call("wizard.resendCode", { sessionId: session });
-    tell("success", `Another letter is on its way to ${state.email}. Only the code of the last one works.`);
+    tell("success", `Another letter is on its way to ${state.email}. Only the code of the last one works; there are at most five an hour.`);
   } catch (error) {
     refuse(at("code-form"), error);
   } finally {
@@ -299,7 +299,7 @@ async function deploy(seen) {
   at("asking-again").hidden = true;
   for (;;) {
     try {
-      at("asking").textContent = "Your account is made, and your instance is asked for …";
+      at("asking").textContent = "We make your account and ask for your instance …";
       const { tenantId } = await call("wizard.deployTenant", { sessionId: session });
       // The session would sign in whoever comes to this browser after this person.
       kept.write({ tenant: tenantId });
@@ -339,6 +339,10 @@ async function notDeployed(error) {
     case "wizard_incomplete":
       took(await call("wizard.getSession", { sessionId: session }));
       return show(STEPS[furthest()], { replace: true });
+    case "too_many_tenants":
+    case "too_many_deploys":
+    case "verification_required":
+      return back("account", `${error.message} `, link("/login?next=%2Fdashboard", "Sign in"), " to see what you have.");
     default:
       at("asking").textContent = error.message;
       at("asking-again").hidden = false;

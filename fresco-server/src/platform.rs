@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use fresco_core::Orchestrator;
+use fresco_core::{Error, ErrorKind, Orchestrator, Result};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::audit::{Audit, happenings};
@@ -33,6 +34,8 @@ pub struct Platform {
     pub(crate) gates: KnownGates,
     /// Who writes down what happens.
     pub(crate) audit: Audit,
+    /// What goes on when whoever asked for it has gone.
+    unbroken: TaskTracker,
 }
 
 impl Platform {
@@ -43,7 +46,22 @@ impl Platform {
         let (streams, throttle) = (Streams::default(), Throttle::new(&config.rates));
         let (config, gates) = (Arc::new(config), KnownGates::default());
         let audit = Audit::new(accounts.clone());
-        Self { config, orchestrator, accounts, closing, streams, throttle, gates, audit }
+        let unbroken = TaskTracker::new();
+        Self { config, orchestrator, accounts, closing, streams, throttle, gates, audit, unbroken }
+    }
+
+    /// Does this to its end, also when the caller is dropped in the middle: what is written in two places
+    /// is in both or in none then. It has a limit of time of its own.
+    ///
+    /// # Errors
+    /// Its own; `Internal` when it was cut off all the same, as by a panic.
+    pub(crate) async fn unbroken<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        self.unbroken.spawn(work).await.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Internal, "work was cut off").with_source(error))
+        })
     }
 
     /// Does what is due without a request, until cancelled: stops the tenants of suspended accounts,
@@ -57,8 +75,11 @@ impl Platform {
         );
     }
 
-    /// Waits until what was to be written into the audit log is. Call it when no request comes any more.
+    /// Waits until what requests began is done, and written into the audit log. Call it when no request
+    /// comes any more.
     pub async fn settle(&self) {
+        self.unbroken.close();
+        self.unbroken.wait().await;
         self.audit.settle().await;
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::api_keys::end_api_keys;
 use super::database::{Mapped, call};
+use super::sessions::end_wizards;
 use super::users::COLUMNS;
 use super::{Accounts, Email, Role, Scope, User};
 
@@ -272,6 +273,7 @@ async fn write(transaction: &Transaction<'_>, user: Uuid, change: &Change) -> Re
             transaction.query_one(&sql, &[&user, &role.as_str()]).await
         }
         Change::Suspend(by) => {
+            end_wizards(transaction, user).await?;
             // Again is as once: when and by whom stays as it was first.
             let sql = sql(
                 "suspended_by = CASE WHEN u.suspended_at IS NULL THEN $2 ELSE u.suspended_by END,

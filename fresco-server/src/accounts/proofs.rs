@@ -126,6 +126,16 @@ impl Accounts {
         Ok(Some(Shown { user: User::read(&row), email: text(&row, "shown").parse()?, own }))
     }
 
+    /// The address of the account whose password goes with this token of a letter, while the token holds.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn asked_to_verify(&self, token: &SecretString) -> Result<Option<Email>> {
+        let Some(hash) = self.keys().letters.hash_token(token) else { return Ok(None) };
+        let shown = self.look(&hash, Purpose::Verify).await?;
+        shown.map(|shown| shown.user.email.parse()).transpose()
+    }
+
     /// Takes the token of a letter and the account's password as proof that its address is this
     /// person's: the token alone could be that of somebody who made an account for another's address, and
     /// now waits for the other to follow a link. When the address was not known before, all earlier

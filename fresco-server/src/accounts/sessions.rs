@@ -247,6 +247,7 @@ impl Accounts {
             let mut client = self.database().client().await?;
             let transaction = client.transaction().await.mapped()?;
             let ended = end_sessions(&transaction, user, but).await?;
+            end_wizards(&transaction, user).await?;
             transaction.commit().await.mapped()?;
             Ok(ended)
         })
@@ -276,6 +277,7 @@ pub(super) async fn revoke_all(
     except: Option<Uuid>,
 ) -> Result<()> {
     end_sessions(transaction, user, except).await?;
+    end_wizards(transaction, user).await?;
     end_api_keys(transaction, user).await
 }
 
@@ -287,4 +289,12 @@ pub(super) async fn end_sessions(
 ) -> Result<u64> {
     let sql = "DELETE FROM fresco_server.sessions WHERE user_id = $1 AND id IS DISTINCT FROM $2";
     transaction.execute(sql, &[&user, &but]).await.mapped()
+}
+
+/// Ends the sessions of the wizard that open this account: each lets in whoever has its secret, for an hour.
+pub(super) async fn end_wizards(transaction: &Transaction<'_>, user: Uuid) -> Result<()> {
+    let sql = "DELETE FROM fresco_server.wizard_sessions
+               WHERE user_id = $1 OR verified_user_id = $1";
+    transaction.execute(sql, &[&user]).await.mapped()?;
+    Ok(())
 }

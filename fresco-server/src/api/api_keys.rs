@@ -142,7 +142,10 @@ fn wanted(body: CreateApiKey, once: Option<String>) -> Result<NewApiKey, Problem
     let name = name.ok_or_else(|| Problem::field("name", "Give the key a name."))?;
     let scopes: BTreeSet<Scope> = body.scopes.into_iter().map(Into::into).collect();
     if scopes.is_empty() {
-        return Err(Problem::field("scopes", "Name at least one scope."));
+        return Err(Problem::field(
+            "scopes",
+            "Choose at least one thing that it may do (a scope).",
+        ));
     }
     let days = body.expires_in_days.unwrap_or(DAYS);
     if !(1..=MOST_DAYS).contains(&days) {

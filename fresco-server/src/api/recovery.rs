@@ -8,12 +8,14 @@ use secrecy::SecretString;
 
 use crate::accounts::{Letter, Password, Verification};
 use crate::api::Tag;
+use crate::api::attempts;
 use crate::api::auth::Nothing;
 use crate::api::body::Body;
 use crate::api::profile::wrong_password;
 use crate::api::text::Text;
 use crate::audit::Trail;
 use crate::http::caller::Caller;
+use crate::http::client::Client;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -132,15 +134,20 @@ impl RecoveryApi {
     /// their address. The token holds for a day, and while neither address nor password have changed.
     /// When the address was not known to be the owner's before, all sessions and API keys of the account end: whoever
     /// opened them may be somebody else. Errors: 403 `wrong_password`; 404 `unknown_token`; 409
-    /// `email_taken` when another account has got the address meanwhile.
+    /// `email_taken` when another account has got the address meanwhile; 429 `rate_limited` after too
+    /// many passwords for one account.
     #[oai(path = "/api/auth.verifyEmail", method = "post", operation_id = "auth_verify_email")]
     async fn verify_email(
         &self,
+        client: Client,
         trail: Trail,
         body: Body<Shown>,
     ) -> Result<Json<Verified>, Problem> {
         let Body(Shown { token, password }) = body;
         let (token, password) = (SecretString::from(token.0), SecretString::from(password.0));
+        let asked = self.platform.accounts.asked_to_verify(&token).await?.ok_or_else(unknown)?;
+        trail.account_of(&asked);
+        attempts::count(&self.platform, &asked, client.address).await?;
         match self.platform.accounts.verify_email(&token, &password).await? {
             Verification::Done(user) => {
                 trail.turned_out(&user, self.platform.accounts.is_admin(&user));

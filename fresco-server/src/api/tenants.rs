@@ -146,12 +146,17 @@ impl TenantsApi {
             }
         };
         trail.tenant(id.as_uuid());
-        let taken = accounts.begin_trial(id, &caller.user).await?;
-        let accepted = orchestrator.deploy(id, spec, caller.actor()).await;
-        if taken && accepted.as_ref().is_err_and(is_refusal) {
-            accounts.end_trial(id).await?;
-        }
-        let accepted = accepted?;
+        let (all, user, actor) = (self.platform.clone(), caller.user.clone(), caller.actor());
+        // Nobody keeps a place without a tenant by going away in the middle.
+        let deploy = async move {
+            let taken = all.accounts.begin_trial(id, &user).await?;
+            let accepted = all.orchestrator.deploy(id, spec, actor).await;
+            if taken && accepted.as_ref().is_err_and(is_refusal) {
+                all.accounts.end_trial(id).await?;
+            }
+            accepted
+        };
+        let accepted = self.platform.unbroken(deploy).await?;
         trail.operation(accepted.operation.id.as_uuid());
         Ok(Answer::Accepted(Json(Deployed::of(orchestrator, &accepted))))
     }

@@ -22,7 +22,10 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
             "success",
             "We sent a letter to the new address. It takes the place of the present one once you follow the link in it.",
         ),
-        "letter_sent" => ("success", "The letter is on its way. Look into your spam folder, too."),
+        "letter_sent" => (
+            "success",
+            "The letter is on its way, if it is not the sixth within an hour. Look into your spam folder, too.",
+        ),
         "password_changed" => {
             ("success", "Your password is changed. Everywhere else you are signed out now.")
         }

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::support::PASSWORD;
+use crate::support::postgres::Database;
 use crate::support::smtp::MailServer;
-use crate::{deliver, known, sign_in, site_with, verify};
+use crate::{deliver, known, sign_in, site_on, site_with, verify};
 
 const ASKED: &str = "Is this your address";
 
@@ -112,4 +113,30 @@ async fn who_does_not_know_the_accounts_password_confirms_nothing() {
     let user = site.post_with(&squatter, "/api/auth.getSession", json!({})).await.ok();
     assert_eq!(user.body["user"]["emailVerified"], false);
     verify(&site, &token).await.ok();
+}
+
+/// Else whoever got a letter by mistake could try passwords all day.
+#[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn passwords_are_tried_so_often_with_a_letter_too() {
+    let mail = MailServer::plain();
+    let site = site_on(Database::migrated().await, &mail, &[("RATE_ATTEMPTS", "3/hour")]).await;
+    site.sign_up("ada@example.org").await;
+    deliver(&site).await;
+    let token = mail.secret("ada@example.org", "Is this your address");
+    let try_it = |password: &str| {
+        let body = json!({ "token": token, "password": password });
+        async { site.post("/api/auth.verifyEmail", body).await }
+    };
+    let mut refused = 0;
+    while refused < 10 {
+        let answer = try_it("a wrong password").await;
+        if answer.status == 429 {
+            break;
+        }
+        answer.refuses(403, "wrong_password");
+        refused += 1;
+    }
+    assert!((1..=3).contains(&refused), "{refused}");
+    try_it(PASSWORD).await.refuses(429, "rate_limited");
 }

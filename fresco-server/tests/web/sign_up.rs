@@ -133,3 +133,15 @@ async fn what_has_had_a_life_since_is_left_alone() {
     let (bob, page, _) = deployed_by(&site, "bob@example.org", "bees").await;
     bob.get(&page).await.is(200).has("lately it took about");
 }
+
+/// A link that lost its end leads to a page that says so, in nobody's words but the pages'.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_is_no_id_is_not_found() {
+    let site = site(&[]).await;
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    for path in ["/signup/abc", "/instances/abc", "/instances/abc/change"] {
+        ada.get(path).await.is(404).lacks("UUID").lacks("tenantId");
+    }
+    ada.send("/settings/keys/abc/revoke", &[]).await.is(404).lacks("UUID");
+}

@@ -261,3 +261,32 @@ async fn a_full_platform_refuses_and_keeps_the_session() {
     let start = site.post_with(&ada, "/api/tenants.start", body).await;
     start.refuses(503, "at_capacity");
 }
+
+/// Whoever hangs up in the middle leaves no tenant without an owner, however late the store answers.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_request_that_is_cut_off_is_done_all_the_same() {
+    let call = Call { method: "store.create", step: None, nth: 0 };
+    let plan = FaultPlan::with([(call, Fault::CrashAfter)]);
+    let site = Site::on(Database::migrated().await, &[], &plan).await;
+    let session = site.filled("ada@example.org", "my-study").await;
+    tokio::select! {
+        answer = site.deploy(&session) => panic!("{answer:?}"),
+        () = plan.crashed() => {}
+    }
+    // The store has the tenant, and says so to nobody any more.
+    soon("what was begun", site.platform.settle()).await;
+    assert_eq!(site.database.count("users").await, 1, "its owner is there");
+}
+
+/// The secret of the wizard lets its owner in for an hour after the end: no longer than sessions.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn the_wizards_secret_ends_with_all_sessions() {
+    let site = Site::new().await;
+    let session = site.filled("ada@example.org", "adas-study").await;
+    let ada = site.deploy(&session).await.is(StatusCode::ACCEPTED).cookie();
+    site.deploy(&session).await.is(StatusCode::ACCEPTED);
+    site.post_with(&ada, "/api/auth.revokeOtherSessions", json!({})).await.ok();
+    site.deploy(&session).await.refuses(404, "unknown_session");
+}

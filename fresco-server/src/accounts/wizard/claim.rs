@@ -83,6 +83,9 @@ impl Accounts {
         within(CLAIM, "accounts.claim_wizard", async {
             let mut client = self.database().client().await?;
             let transaction = client.transaction().await.mapped()?;
+            // It waits for the store.
+            let idle = format!("SET LOCAL idle_in_transaction_session_timeout = {}", CLAIM.as_millis());
+            transaction.batch_execute(&idle).await.mapped()?;
             let sql = format!(
                 "SELECT {COLUMNS}, email_key, user_id, password_hash, verified_user_id, verified_hash,
                         invite_hash

@@ -44,11 +44,17 @@ pub(super) async fn deploy(
     {
         subdomain::untaken(orchestrator, name, session.tenant).await?;
     }
-    let ask = |WizardChoice { tenant, subdomain, user }| {
-        let spec = config.tenants.new_tenant(user.owner(), subdomain);
-        orchestrator.deploy(tenant, spec, user.actor())
+    let (all, token) = (platform.clone(), token.clone());
+    // A tenant that was accepted has its owner, whatever becomes of the request.
+    let claim = async move {
+        let Platform { config, orchestrator, accounts, .. } = &all;
+        let ask = |WizardChoice { tenant, subdomain, user }| {
+            let spec = config.tenants.new_tenant(user.owner(), subdomain);
+            orchestrator.deploy(tenant, spec, user.actor())
+        };
+        accounts.claim_wizard(&token, ask).await
     };
-    let (user, accepted) = match accounts.claim_wizard(token, ask).await? {
+    let (user, accepted) = match platform.unbroken(claim).await? {
         WizardClaim::Owned { user, accepted } => (user, accepted),
         WizardClaim::Unknown => return Err(unknown()),
         WizardClaim::Incomplete { next } => return Err(incomplete(next)),

@@ -5,11 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use poem::http::StatusCode;
-
 use super::sign_in::safe;
 use crate::web::Pages;
-use crate::web::client::Refusal;
 use crate::web::layout::Page;
 use crate::web::shapes::{Claim, Operation, Tenant};
 use crate::web::visit::{Outcome, Stop, Visit, go, show, show_refused};
@@ -55,9 +52,7 @@ pub(super) fn add(pages: Pages) -> Pages {
 
 /// Which instance the address means.
 pub(super) fn id(visit: &Visit) -> Result<Uuid, Stop> {
-    visit.part("id").parse().map_err(|_| {
-        Refusal::new(StatusCode::NOT_FOUND, "not_found", "There is no such instance.").into()
-    })
+    visit.id("id", "There is no such instance.")
 }
 
 pub(super) async fn details(visit: &Visit) -> Result<Details, Stop> {

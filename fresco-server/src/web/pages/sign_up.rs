@@ -5,6 +5,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::instances;
 use crate::accounts::SignupPolicy;
 use crate::web::Pages;
 use crate::web::client::Refusal;
@@ -182,7 +183,7 @@ async fn retry(visit: Visit) -> Outcome {
 
 async fn details(visit: &Visit) -> Result<Details, Stop> {
     visit.signed_in()?;
-    Ok(visit.call("tenants.get", json!({"tenantId": visit.part("id")})).await?)
+    Ok(visit.call("tenants.get", json!({"tenantId": instances::id(visit)?})).await?)
 }
 
 impl Details {

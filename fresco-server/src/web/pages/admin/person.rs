@@ -57,8 +57,8 @@ pub(super) fn add(pages: Pages) -> Pages {
 
 async fn user(visit: &Visit) -> Result<User, Stop> {
     visit.signed_in()?;
-    let Users { users, .. } =
-        visit.call("admin.users", json!({"userId": visit.part("id")})).await?;
+    let id = visit.id("id", "There is no such account.")?;
+    let Users { users, .. } = visit.call("admin.users", json!({"userId": id})).await?;
     users.into_iter().next().ok_or_else(|| {
         Refusal::new(StatusCode::NOT_FOUND, "not_found", "There is no such account.").into()
     })

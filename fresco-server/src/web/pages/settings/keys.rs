@@ -159,13 +159,14 @@ async fn ask(visit: Visit) -> Outcome {
     show(&Confirm { page: visit.page("Revoke a key"), question })
 }
 
+const UNKNOWN: &str = "You have no such key, or it was revoked before.";
+
 fn unknown() -> Stop {
-    let words = "You have no such key, or it was revoked before.";
-    Refusal::new(poem::http::StatusCode::NOT_FOUND, "not_found", words).into()
+    Refusal::new(poem::http::StatusCode::NOT_FOUND, "not_found", UNKNOWN).into()
 }
 
 async fn revoke(visit: Visit) -> Outcome {
     visit.signed_in()?;
-    visit.call::<Value>("apiKeys.revoke", json!({"keyId": visit.part("id")})).await?;
+    visit.call::<Value>("apiKeys.revoke", json!({"keyId": visit.id("id", UNKNOWN)?})).await?;
     go("/settings/keys?done=key_revoked")
 }
