@@ -78,8 +78,9 @@ macro_rules! trials_apart {
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    // Each test waits for containers most of its time, so more of them run than there are cores.
-    arguments.test_threads.get_or_insert(8);
+    // Each test waits for containers most of its time, so more of them run than there are cores; not many more,
+    // since a browser keeps a core busy.
+    arguments.test_threads.get_or_insert(4);
     let runtime = Runtime::new().expect("a runtime");
     let bench = Arc::new(Bench { runtime, stack: OnceCell::new() });
     let mut trials = trials![bench;
