@@ -7,7 +7,6 @@ use fresco_core::{
     Action, Change, Error, ErrorKind, Failure, Generation, NewOperation, Operation, Result, Stage,
     Target, Tenant, TenantId, TenantSpec, TenantState, TenantStatus,
 };
-
 use tokio::sync::MutexGuard;
 
 use super::environment::Keys;

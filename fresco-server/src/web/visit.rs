@@ -150,6 +150,15 @@ impl Visit {
         &self.form
     }
 
+    /// The id that a part of the address is; without one there is nothing like it.
+    ///
+    /// # Errors
+    /// 404, in these words.
+    pub(super) fn id(&self, part: &str, words: &str) -> Result<Uuid, Stop> {
+        let unknown = |_| Refusal::new(StatusCode::NOT_FOUND, "not_found", words).into();
+        self.part(part).parse().map_err(unknown)
+    }
+
     /// Calls the API for the visitor.
     ///
     /// # Errors
@@ -160,15 +169,6 @@ impl Visit {
         body: Value,
     ) -> Result<T, Refusal> {
         Ok(self.call_with_cookies(name, body).await?.body)
-    }
-
-    /// The id that a part of the address is; without one there is nothing like it.
-    ///
-    /// # Errors
-    /// 404, in these words.
-    pub(super) fn id(&self, part: &str, words: &str) -> Result<Uuid, Stop> {
-        let unknown = |_| Refusal::new(StatusCode::NOT_FOUND, "not_found", words).into();
-        self.part(part).parse().map_err(unknown)
     }
 
     /// The same of a call that is done once, however often it comes with this key.

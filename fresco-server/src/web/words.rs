@@ -24,7 +24,7 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
         ),
         "letter_sent" => (
             "success",
-            "The letter is on its way, if it is not the sixth within an hour. Look into your spam folder, too.",
+            "The letter is on its way; there are at most five an hour. Look into your spam folder, too.",
         ),
         "password_changed" => {
             ("success", "Your password is changed. Everywhere else you are signed out now.")
