@@ -20,13 +20,14 @@ async fn main() {
     let program = std::env::current_exe().expect("the path of this program");
     let program = program.with_file_name("fresco-e2e-server");
     let stack = Stack::start().await;
-    let site = Site::start(&program.to_string_lossy(), &stack).await;
+    let mut site = Site::start(&program.to_string_lossy(), &stack).await;
     let browser = Browser::start(DOMAIN).await;
     let mut present = None;
     for sight in site.sights().await {
         if !names.is_empty() && !names.contains(&sight.name) {
             continue;
         }
+        site.serve(sight.setup).await;
         for (device, size) in [("desktop", DESKTOP), ("phone", PHONE)] {
             for theme in [Theme::Light, Theme::Dark] {
                 if present != Some(sight.who) {

@@ -66,8 +66,8 @@ impl Site<'_> {
             acts: state.acts.concat(),
             complains: state.complains,
         }));
-        // Each visitor signs in once.
-        sights.sort_by_key(|sight| sight.who);
+        // One server after the other, and at each of them every visitor once.
+        sights.sort_by_key(|sight| (sight.setup, sight.who));
         sights
     }
 

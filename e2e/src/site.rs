@@ -84,7 +84,7 @@ impl Who {
 }
 
 /// How a server of the platform is set up. All of them share its people and its instances.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setup {
     /// As in development.
     Usual,
@@ -127,9 +127,10 @@ pub struct Site<'a> {
     database: String,
     profile: PathBuf,
     people: Vec<(Who, Visitor)>,
-    servers: Vec<(Setup, Server)>,
-    _mail: MailServer,
-    _wires: [Wire; 2],
+    usual: Server,
+    others: Others,
+    /// The one beside the usual that runs: all of them at once would keep a small machine from showing pages.
+    beside: Option<(Setup, Server)>,
 }
 
 impl<'a> Site<'a> {
@@ -188,11 +189,9 @@ impl<'a> Site<'a> {
             is_awaited(by(Who::Beginner), id).await;
         }
 
-        let others = Others::start(&usual, stack).await;
-        let mut servers = vec![(Setup::Usual, server)];
-        servers.extend(others.servers);
+        let others = Others::new(&usual, stack).await;
         let (account, key) = (text(&session["user"]["id"]), text(&key["details"]["id"]));
-        let site = Self {
+        Self {
             running,
             new,
             stopped,
@@ -201,39 +200,60 @@ impl<'a> Site<'a> {
             busy,
             account,
             key,
-            invite: others.invite,
+            invite: others.invite.clone(),
             stack,
             database: usual.database().to_owned(),
             profile,
             people,
-            servers,
-            _mail: others.mail,
-            _wires: others.wires,
+            usual: server,
+            others,
+            beside: None,
+        }
+    }
+
+    /// Lets the server that is set up like this run, beside the usual one, and no other.
+    pub async fn serve(&mut self, setup: Setup) {
+        if setup == Setup::Usual || self.beside.as_ref().is_some_and(|(runs, _)| *runs == setup) {
+            return;
+        }
+        self.stop_beside().await;
+        let server = self.others.service(setup).start().await;
+        let seen = match setup {
+            Setup::Hasty => Some(("/login", 429)),
+            Setup::WithoutDocker => {
+                self.others.docker.cut();
+                Some(("/health", 503))
+            }
+            Setup::WithoutStore => {
+                self.others.store.cut();
+                Some(("/health", 503))
+            }
+            Setup::Usual | Setup::Invites | Setup::Closed | Setup::Full => None,
         };
-        for (setup, path, status) in [
-            (Setup::Hasty, "/login", 429),
-            (Setup::WithoutDocker, "/health", 503),
-            (Setup::WithoutStore, "/health", 503),
-        ] {
-            let stranger = site.server(setup).visitor();
+        if let Some((path, status)) = seen {
+            let stranger = server.visitor();
             until(&format!("{setup:?} answers {path} with {status}"), async || {
                 let answer = stranger.get(path).send().await.expect("the server answers");
                 answer.status() == status
             })
             .await;
         }
-        site
+        self.beside = Some((setup, server));
     }
 
-    fn server(&self, setup: Setup) -> &Server {
-        let found = self.servers.iter().find(|(known, _)| *known == setup);
-        &found.expect("a server of each").1
+    async fn stop_beside(&mut self) {
+        if let Some((setup, server)) = self.beside.take() {
+            assert!(server.stop().await.success(), "{setup:?} did not stop in order");
+        }
     }
 
-    /// Where browsers find the server that is set up like this.
+    /// Where browsers find the server that is set up like this, while [it runs](Self::serve).
     #[must_use]
     pub fn origin(&self, setup: Setup) -> String {
-        origin(self.server(setup).port())
+        match setup {
+            Setup::Usual => origin(self.usual.port()),
+            _ => origin(self.others.service(setup).port()),
+        }
     }
 
     /// Lets the hour be over of everybody who is signing up.
@@ -249,10 +269,9 @@ impl<'a> Site<'a> {
     }
 
     /// Stops its servers, which must end in order.
-    pub async fn stop(self) {
-        for (setup, server) in self.servers {
-            assert!(server.stop().await.success(), "{setup:?} did not stop in order");
-        }
+    pub async fn stop(mut self) {
+        self.stop_beside().await;
+        assert!(self.usual.stop().await.success(), "the server did not stop in order");
         std::fs::remove_file(&self.profile).expect("the profile can be removed");
     }
 
@@ -272,15 +291,17 @@ fn origin(port: u16) -> String {
 }
 
 /// The servers beside the usual one.
+#[derive(Debug)]
 struct Others {
-    servers: Vec<(Setup, Server)>,
+    services: Vec<(Setup, Service)>,
     invite: String,
-    mail: MailServer,
-    wires: [Wire; 2],
+    docker: Wire,
+    store: Wire,
+    _mail: MailServer,
 }
 
 impl Others {
-    async fn start(usual: &Service, stack: &Stack) -> Self {
+    async fn new(usual: &Service, stack: &Stack) -> Self {
         let mail = MailServer::plain();
         let invites = mail
             .settings()
@@ -306,20 +327,20 @@ impl Others {
             .with("DATABASE_URL", stack.url(store.address(), usual.database()))
             .with("LOG", "off");
 
-        let mut servers = Vec::new();
-        for (setup, service) in [
+        let services = vec![
             (Setup::Invites, invites),
             (Setup::Closed, closed),
             (Setup::Full, full),
             (Setup::Hasty, hasty),
             (Setup::WithoutDocker, without_docker),
             (Setup::WithoutStore, without_store),
-        ] {
-            servers.push((setup, service.start().await));
-        }
-        docker.cut();
-        store.cut();
-        Self { servers, invite: invite.to_owned(), mail, wires: [docker, store] }
+        ];
+        Self { services, invite: invite.to_owned(), docker, store, _mail: mail }
+    }
+
+    fn service(&self, setup: Setup) -> &Service {
+        let found = self.services.iter().find(|(known, _)| *known == setup);
+        &found.expect("a server of each").1
     }
 }
 

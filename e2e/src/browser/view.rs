@@ -31,7 +31,7 @@ impl Theme {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct View {
     size: (u32, u32),
     theme: Theme,
@@ -68,8 +68,11 @@ impl Browser {
     }
 
     async fn change(&self, change: impl FnOnce(&mut View)) {
+        let before = self.view();
         change(&mut self.view.lock().expect("no test has failed while changing it"));
-        self.show_view().await;
+        if self.view() != before {
+            self.show_view().await;
+        }
     }
 
     fn view(&self) -> View {
