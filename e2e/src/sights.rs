@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use self::states::STATES;
 use crate::browser::Browser;
 use crate::site::{Setup, Site, Who};
-use Act::{Again, Click, Offline, Read, See, SignedOut, TooLate, Type};
+use Act::{Again, Click, Offline, Read, See, SignedOut, TooLate, Type, Unclaimed};
 
 /// Something to see.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub enum Act {
     SignedOut,
     /// Lets the hour pass in which somebody signs up.
     TooLate,
+    /// Lets the hours pass in which the owner sets up the app whose gate is closed.
+    Unclaimed,
 }
 
 impl Site<'_> {
@@ -80,6 +82,7 @@ impl Site<'_> {
             ("{new}", self.new.clone()),
             ("{stopped}", self.stopped.clone()),
             ("{failed}", self.failed.clone()),
+            ("{removed}", self.removed.clone()),
             ("{coming}", self.coming.clone()),
             ("{busy}", self.busy.clone()),
             ("{account}", self.account.clone()),
@@ -132,6 +135,7 @@ impl Sight {
                 Offline => browser.offline(true).await,
                 SignedOut => browser.forget_session().await,
                 TooLate => site.end_sign_ups().await,
+                Unclaimed => site.miss_claim().await,
             }
         }
     }

@@ -50,7 +50,7 @@ pub enum Who {
     Nobody,
     /// Has no instance yet.
     Newcomer,
-    /// Has one that runs, one to be set up, one that is stopped and one that failed.
+    /// Has one that runs, one to be set up, one that is stopped, one that failed and one that was removed.
     Owner,
     /// Has [`MANY`].
     Collector,
@@ -113,6 +113,8 @@ pub struct Site<'a> {
     pub stopped: String,
     /// The owner's instance that failed.
     pub failed: String,
+    /// The owner's instance that was removed.
+    pub removed: String,
     /// The beginner's instance that is being set up.
     pub coming: String,
     /// The beginner's instance that is being changed.
@@ -161,16 +163,19 @@ impl<'a> Site<'a> {
         assert!(grant.expect("the server's program").success(), "no admin");
         let by = |who: Who| &people[who as usize].1;
 
-        let (running, new, stopped, failed, busy) = tokio::join!(
+        let (running, new, stopped, failed, removed, busy) = tokio::join!(
             create(by(Who::Owner), "sleep-diaries", json!({}), "success"),
             create(by(Who::Owner), "family-networks", json!({}), "success"),
             create(by(Who::Owner), "pilot-2026", json!({}), "success"),
             create(by(Who::Owner), "peer-study", json!({"APP_EXIT_AT_BOOT": "7"}), "failed"),
+            create(by(Who::Owner), "field-notes", json!({}), "success"),
             create(by(Who::Beginner), "course-in-networks", json!({}), "success"),
         );
         let owner = by(Who::Owner);
         owner.call(200, "tenants.openGate", json!({"tenantId": running})).await;
         owner.act("stop", json!({"tenantId": stopped})).await;
+        let end = json!({"tenantId": removed, "confirmation": "field-notes"});
+        owner.act("destroy", end).await;
         let session = owner.call(200, "auth.getSession", json!({})).await;
         let key = json!({"name": "Nightly backup", "scopes": ["tenants:read"]});
         let key = owner.call(200, "apiKeys.create", key).await;
@@ -196,6 +201,7 @@ impl<'a> Site<'a> {
             new,
             stopped,
             failed,
+            removed,
             coming,
             busy,
             account,
@@ -260,6 +266,16 @@ impl<'a> Site<'a> {
     pub async fn end_sign_ups(&self) {
         let over = "UPDATE fresco_server.wizard_sessions SET expires_at = now()";
         self.stack.superuser_in(&self.database, over).await;
+    }
+
+    /// Lets nobody have set up the app whose gate is closed in time.
+    pub async fn miss_claim(&self) {
+        let before = format!(
+            "UPDATE fresco.tenants SET state = state ||
+                jsonb_build_object('first_active_at', now() - interval '3 hours') WHERE id = '{}'",
+            self.new
+        );
+        self.stack.superuser_in(&self.database, &before).await;
     }
 
     /// This person, calling the API.

@@ -128,7 +128,7 @@ pub struct Failure {
     pub step: Option<Step>,
     /// What happened and what to do, for people.
     pub message: String,
-    /// The last lines of the app's log, when it was the app that failed.
+    /// The last lines of the app's log, when it was the app that failed; none once the tenant is destroyed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log_tail: Vec<String>,
 }

@@ -297,6 +297,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// - After the lease was lost: `LeaseLost`, and nothing is written.
     /// - Events of one operation count up from 1 without a gap.
     /// - When a tenant was destroyed is noted by the store's clock.
+    /// - The app's last lines are gone with its tenant: no operation and no event tells them any more.
     async fn record(&self, lease: &Lease, entry: &Entry) -> Result<Operation>;
 
     /// Hands a lease back, to be taken again after this time at the earliest.

@@ -1,4 +1,5 @@
 // Lists of admins that change by themselves: looked at again every few seconds, while somebody looks.
+import { tell } from "./api.js";
 import { renew } from "./live.js";
 
 const PAUSE = 10_000;
@@ -11,9 +12,10 @@ const inUse = (id) => {
 
 async function again() {
   if (document.visibilityState === "visible") {
-    const state = await renew(ids.filter((id) => !inUse(id))).then(() => "online", () => "offline");
-    if (state === "offline" || document.getElementById("connection").dataset.state === "offline") {
-      document.dispatchEvent(new CustomEvent("connection", { detail: state }));
+    try {
+      if (await renew(ids.filter((id) => !inUse(id)))) tell("online");
+    } catch {
+      tell("offline");
     }
   }
   setTimeout(again, PAUSE);

@@ -45,7 +45,8 @@ export async function call(name, body = {}, { signal } = {}) {
   throw new Refusal(problem);
 }
 
-function tell(state) {
+/** Tells the frame `online`, `offline`, or `expired` when the session is over. */
+export function tell(state) {
   document.dispatchEvent(new CustomEvent("connection", { detail: state }));
 }
 
@@ -56,10 +57,10 @@ const AGAIN = 1000, MOST = 30_000;
  * An event stream of the API, as long as the page is seen: a browser has but a few connections for all its tabs.
  * What interrupts it is told to the frame; a refused one is opened again. It goes on after the last event.
  * `opened` is called each time it opens, and told whether it begins anew; `refused` when it does not; each handler
- * with its event's data, and with what closes the stream.
+ * with its event's data, and with what closes the stream and tells after which event (`after`) another goes on.
  */
-export function listen(url, handlers, { opened = () => {}, refused = () => {} } = {}) {
-  let stream, last = "", pause = AGAIN, timer;
+export function listen(url, handlers, { opened = () => {}, refused = () => {}, after = "" } = {}) {
+  let stream, last = after, pause = AGAIN, timer;
   const leave = () => {
     clearTimeout(timer);
     stream?.close();
@@ -96,12 +97,21 @@ export function listen(url, handlers, { opened = () => {}, refused = () => {} } 
     if (document.hidden) leave();
     else if (!stream) open();
   };
+  // Signed in again in another window: this one goes on when somebody comes back to it.
+  const back = () => {
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    leave();
+    open();
+  };
   const close = () => {
     leave();
     document.removeEventListener("visibilitychange", look);
+    removeEventListener("focus", back);
     removeEventListener("pagehide", leave);
+    return last;
   };
   look();
   document.addEventListener("visibilitychange", look);
+  addEventListener("focus", back);
   addEventListener("pagehide", leave);
 }

@@ -1,5 +1,6 @@
 // What every page has: the connection's banner, passwords that can be looked at, copying, times in the
 // visitor's own zone, dialogs.
+import { call, tell } from "./api.js";
 import { forgetSignUp, kept } from "./signup-kept.js";
 
 const words = {
@@ -20,9 +21,19 @@ function banner(state) {
     place.append(" ", link);
   }
 }
-document.addEventListener("connection", (event) => banner(event.detail));
-addEventListener("offline", () => banner("offline"));
-addEventListener("online", () => banner("online"));
+/** Asks until the platform answers: what goes on by itself is told then. */
+let asking;
+function askAgain() {
+  asking = undefined;
+  if (document.getElementById("connection").dataset.state !== "offline") return;
+  call("auth.getSession").catch(() => null).finally(() => { asking ??= setTimeout(askAgain, 3000); });
+}
+document.addEventListener("connection", ({ detail }) => {
+  banner(detail);
+  if (detail === "offline") asking ??= setTimeout(askAgain, 3000);
+});
+addEventListener("offline", () => tell("offline"));
+addEventListener("online", () => tell("online"));
 
 /** Prepares what is in this part of a page; call it again for what was put there later. */
 export function prepare(part) {
@@ -102,12 +113,17 @@ document.addEventListener("submit", (event) => {
   for (const input of event.target.querySelectorAll("[data-reveal] input[type=text]")) input.nextElementSibling?.click();
 }, true);
 
+// Where a form was refused, the first field that is to be put right.
+document.querySelector("form [aria-invalid=true]")?.focus();
+
 // A form is sent once.
 document.addEventListener("submit", (event) => {
   const button = event.target.method === "post" && event.submitter;
   if (!button || event.defaultPrevented) return;
   if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
   button.setAttribute("aria-disabled", "true");
+  // Nobody is told when the browser was stopped.
+  setTimeout(() => button.removeAttribute("aria-disabled"), 15_000);
 });
 // Coming back by the browser's button shows the page as it was left, which may be long ago.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());

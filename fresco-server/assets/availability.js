@@ -1,5 +1,5 @@
 // Whether a name can be had, told as it is typed.
-import { call, Refusal } from "./api.js";
+import { call, Offline, Refusal } from "./api.js";
 
 const PAUSE = 250; // milliseconds without a key
 const WHY = {
@@ -11,7 +11,7 @@ const WHY = {
 /** Watches the field; `changed` is called with each key. */
 export function availability(field, changed = () => {}) {
   const place = document.getElementById("availability"), box = document.getElementById("suggestions");
-  let asked = 0, timer, request;
+  let asked = 0, timer, request, unanswered = false;
 
   function say(kind, words, names = []) {
     place.className = `availability ${kind}`;
@@ -41,12 +41,14 @@ export function availability(field, changed = () => {}) {
     request?.abort();
     request = new AbortController();
     const question = ++asked, subdomain = field.value.trim().toLowerCase();
+    unanswered = false;
     if (!subdomain) return say("", "");
     let answer;
     try {
       answer = await call("wizard.checkSubdomain", { subdomain }, { signal: request.signal });
     } catch (error) {
       if (question !== asked || error.name === "AbortError") return;
+      unanswered = error instanceof Offline;
       return say(error instanceof Refusal ? "bad" : "", error.message);
     }
     if (question !== asked) return;
@@ -58,6 +60,9 @@ export function availability(field, changed = () => {}) {
     say("bad", words || why, answer.suggestions);
   }
 
+  document.addEventListener("connection", ({ detail }) => {
+    if (detail === "online" && unanswered) ask();
+  });
   field.addEventListener("input", () => {
     changed();
     // What was wrong with the name that was sent says nothing of this one.

@@ -22,8 +22,8 @@ async function changed() {
   do {
     again = false;
     const done = await renew(["deployment"]).catch(() => false);
-    since = performance.now();
     if (!done) break;
+    since = performance.now();
   } while (again);
   renewing = false;
   if (here().state !== before) {

@@ -1,5 +1,5 @@
 // Renews parts of a page with what the server would render now: there is one way to draw each thing.
-import { PATIENCE } from "./api.js";
+import { PATIENCE, tell } from "./api.js";
 import { prepare } from "./app.js";
 
 /** How the server wrote what was put in. */
@@ -12,7 +12,7 @@ const written = new WeakMap();
 export async function renew(ids, url = location.href) {
   const answer = await fetch(url, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
   if (answer.redirected && new URL(answer.url).pathname === "/login") {
-    document.dispatchEvent(new CustomEvent("connection", { detail: "expired" }));
+    tell("expired");
     return false;
   }
   // The page is another one by now, as when somebody else ended what it told of.
@@ -23,6 +23,7 @@ export async function renew(ids, url = location.href) {
   }
   if (!answer.ok) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = page.title;
   for (const id of ids) {
     const now = document.getElementById(id), then = page.getElementById(id);
     if (!now || !then || written.get(now) === then.outerHTML) continue;

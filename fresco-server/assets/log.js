@@ -56,22 +56,28 @@ function take(told) {
 }
 
 /** When the app was seen to run no longer. */
-let ended = 0;
-function follow() {
+let ended = 0, reached = "";
+/** Goes on after this event. An app that ends again and again is not told of as live in between. */
+function follow(after = "") {
+  let live;
+  const start = ended ? 2000 : 0;
   ended = 0;
   listen(`/api/tenants/${tenant}/logs`, {
     line: take,
     end: (_, close) => {
-      close();
+      clearTimeout(live);
+      reached = close();
       ended = performance.now();
       say("The app does not run");
       look();
     },
   }, {
+    after,
     opened: (anew) => {
       fresh = anew;
       if (anew) waiting = [];
-      say("Live");
+      clearTimeout(live);
+      live = setTimeout(say, start, "Live");
       look();
     },
     // As while its container is made anew.
@@ -87,7 +93,7 @@ const head = () => document.getElementById("log-head");
 const look = poll(async () => {
   const { tenant: { status, desiredState, operation } } = await call("tenants.get", { tenantId: tenant });
   if (head().dataset.standing !== `${status} ${desiredState} ${operation?.id ?? ""}`) await renew(["log-head"]);
-  if (ended && status === "active" && performance.now() - ended > 2000) follow();
+  if (ended && status === "active" && performance.now() - ended > 2000) follow(reached);
 }, 3000);
 
 let said = "";
@@ -100,7 +106,6 @@ pause.hidden = false;
 document.getElementById("log-again").hidden = true;
 pause.addEventListener("click", () => {
   paused = !paused;
-  pause.setAttribute("aria-pressed", String(paused));
   pause.textContent = paused ? "Go on" : "Pause";
   state.textContent = paused ? "Paused" : said;
   news.textContent = "";

@@ -13,6 +13,8 @@ const STEPS = ["account", "use", "address", "terms"];
 const at = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
+const site = document.title.split(" · ").at(-1);
+
 let session = null;      // the session's secret
 let state = null;        // what the server knows of it
 let current = "";        // the step that is shown
@@ -78,6 +80,7 @@ function show(step, { focus = true, replace = false } = {}) {
   if (current === "address") address.look();
   if (current === "terms") readDocuments();
   if (location.hash !== `#${current}`) history[replace ? "replaceState" : "pushState"](null, "", `#${current}`);
+  document.title = `${at(`${current}-title`).textContent} · ${site}`;
   if (focus) at(`${current}-title`).focus();
 }
 
@@ -104,10 +107,16 @@ function showAccount() {
   at("code-form").hidden = !code;
   at("account-title").textContent = code ? "Is this your address?" : "Make your account";
   at("code-email").textContent = state?.email ?? "";
-  at("password-hint").textContent = known ? "The password of the account that this address has."
-    : state?.stepCompleted ? "Leave it empty to keep the one that you typed."
-    : "At least 10 characters. A few words in a row are easy to remember.";
+  hintPassword();
 }
+
+function hintPassword() {
+  at("password-hint").textContent = known ? "The password of the account that this address has."
+    : !state?.stepCompleted ? "At least 10 characters. A few words in a row are easy to remember."
+    : EDITED.account() ? "Type your password once more, since you changed something here."
+    : "Leave it empty to keep the one that you typed.";
+}
+at("account-form").addEventListener("input", hintPassword);
 
 const useCase = () => document.querySelector("[name=useCase]:checked")?.value;
 const subdomain = () => at("subdomain").value.trim().toLowerCase();
@@ -142,6 +151,7 @@ function took(answer) {
 }
 
 const OVER = "This sign-up was begun more than an hour ago and has ended. What you typed still stands here; only your password has to be typed again.";
+const GONE = `The sign-up that was begun here has ended after an hour, and nothing was created. ${at("invite") ? "Open the link of your invite once more, and begin anew." : "Begin anew."}`;
 
 /** The session is good no more: what was typed still stands in the forms. */
 function ended(words = OVER) {
@@ -181,9 +191,7 @@ onSubmit(at("account-form"), async () => {
   }
   otherEmail = false;
   if (needsCode()) {
-    showAccount();
-    at("over").hidden = false;
-    at("account-title").focus();
+    show("account", { replace: true });
     return null;
   }
   return "use";
@@ -337,16 +345,23 @@ async function notDeployed(error) {
       show("address", { replace: true });
       return address.refused(error.message);
     case "wizard_incomplete":
-      took(await call("wizard.getSession", { sessionId: session }));
-      return show(STEPS[furthest()], { replace: true });
+      try {
+        took(await call("wizard.getSession", { sessionId: session }));
+        return show(STEPS[furthest()], { replace: true });
+      } catch (failure) {
+        return askAgain(failure.message);
+      }
     case "too_many_tenants":
     case "too_many_deploys":
     case "verification_required":
       return back("account", `${error.message} `, link("/login?next=%2Fdashboard", "Sign in"), " to see what you have.");
     default:
-      at("asking").textContent = error.message;
-      at("asking-again").hidden = false;
+      askAgain(error.message);
   }
+}
+function askAgain(words) {
+  at("asking").textContent = words;
+  at("asking-again").hidden = false;
 }
 at("ask-again").addEventListener("click", () => at("terms-form").requestSubmit());
 
@@ -390,7 +405,7 @@ async function begin() {
       took(await call("wizard.getSession", { sessionId: session }));
       break;
     } catch (error) {
-      if (error.code === "unknown_session") return ended();
+      if (error.code === "unknown_session") return ended(GONE);
       if (!(error instanceof Refusal || error instanceof Offline)) throw error;
       at("loading").querySelector("p").textContent = error.message;
       at("over").hidden = false;

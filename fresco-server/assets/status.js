@@ -1,7 +1,6 @@
 // Looks again every 15 seconds, as long as somebody looks at it.
+import { tell } from "./api.js";
 import { renew } from "./live.js";
-
-const tell = (state) => document.dispatchEvent(new CustomEvent("connection", { detail: state }));
 
 // The server's own drawing does not know whether there are scripts.
 function live() {

@@ -28,6 +28,8 @@ pub enum Task {
     Migrate,
     /// Make the account of this address an admin's, or a user's again.
     SetRole(Email, Role),
+    /// Delete the account of this address.
+    DeleteAccount(Email),
     /// Encrypt anew what is encrypted under an earlier secret.
     RotateSecrets,
     /// Look at everything that the platform needs, and say what is wrong.
@@ -57,6 +59,7 @@ where
     let (task, flags) = match matches.subcommand() {
         Some(("migrate", flags)) => (Task::Migrate, flags),
         Some(("admin", of)) => set_role(of),
+        Some(("account", of)) => account(of),
         Some(("audit", of)) => audit(of),
         Some(("rotate-secrets", flags)) => (Task::RotateSecrets, flags),
         Some(("doctor", flags)) => (Task::Doctor, flags),
@@ -82,6 +85,15 @@ fn set_role(of: &ArgMatches) -> (Task, &ArgMatches) {
     };
     match flags.get_one::<Email>(EMAIL) {
         Some(email) => (Task::SetRole(email.clone(), role), flags),
+        None => (Task::Serve, flags),
+    }
+}
+
+fn account(of: &ArgMatches) -> (Task, &ArgMatches) {
+    // clap asks for the one there is, and for its argument.
+    let Some((_, flags)) = of.subcommand() else { return (Task::Serve, of) };
+    match flags.get_one::<Email>(EMAIL) {
+        Some(email) => (Task::DeleteAccount(email.clone()), flags),
         None => (Task::Serve, flags),
     }
 }
@@ -116,6 +128,7 @@ fn command() -> Command {
             Command::new("migrate").about("Bring the database's tables up to date, and end"),
         )
         .subcommand(admin())
+        .subcommand(account_command())
         .subcommand(audit_command())
         .subcommand(Command::new("rotate-secrets").about(
             "Encrypt tenants' variables anew under AUTH_SECRET, those under AUTH_SECRET_OLD and those in clear, while servers run",
@@ -144,11 +157,21 @@ fn command() -> Command {
     command
 }
 
+fn email() -> Arg {
+    let email = Arg::new(EMAIL).value_name("ADDRESS").required(true);
+    email.value_parser(|text: &str| text.parse::<Email>().map_err(|error| error.to_string()))
+}
+
+fn account_command() -> Command {
+    let delete = "Delete an account and what is kept of it, once its instances are removed";
+    Command::new("account")
+        .about("Look after somebody's account")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(Command::new("delete").about(delete).arg(email()))
+}
+
 fn admin() -> Command {
-    let email = || {
-        let email = Arg::new(EMAIL).value_name("ADDRESS").required(true);
-        email.value_parser(|text: &str| text.parse::<Email>().map_err(|error| error.to_string()))
-    };
     Command::new("admin")
         .about("Choose who looks after the platform")
         .subcommand_required(true)
@@ -229,6 +252,14 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn an_account_to_be_deleted_is_named_by_address() {
+        let (task, _) = parse(["fresco-server", "account", "delete", "Ada@example.org"]).unwrap();
+        assert_eq!(task, Task::DeleteAccount("ada@example.org".parse().unwrap()));
+        assert!(parse(["fresco-server", "account"]).is_err());
+        assert!(parse(["fresco-server", "account", "delete"]).is_err());
     }
 
     #[test]

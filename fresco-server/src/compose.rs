@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fresco_core::{Backends, Capacity, Error, ErrorKind, Orchestrator, PlatformId, Result, Store};
+use fresco_core::{
+    Backends, Capacity, Error, ErrorKind, Orchestrator, PlatformId, Result, Store, TenantQuery,
+};
 use fresco_docker::{DockerConfig, DockerRuntime, Firewall, TraefikConfig, TraefikLabels};
 use fresco_postgres::{
     EnvironmentKeys, PostgresStore, PostgresStoreConfig, PostgresTenants, PostgresTenantsConfig,
@@ -12,7 +14,7 @@ use fresco_postgres::{
 use secrecy::ExposeSecret;
 
 use crate::accounts::{
-    Accounts, AccountsConfig, AuditEvent, Email, Role, SignupPolicy, UserChange,
+    Accounts, AccountsConfig, AuditEvent, Email, Role, SignupPolicy, UserChange, UserDeletion,
 };
 use crate::cli::NETWORK_PROBE;
 use crate::config::{Config, Traefik};
@@ -102,6 +104,54 @@ pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<Stri
         UserChange::Suspended => {
             conflict("this account is suspended; resume it first, or grant another one")
         }
+    }
+}
+
+/// Deletes the account of this address with all that is kept of it, and says what stays.
+///
+/// # Errors
+/// When the database does not answer; `NotFound` when the address has no account; `Conflict` with the
+/// reason when it can't be deleted: its tenants that are not destroyed are named.
+pub async fn delete_account(config: &Config, email: &Email) -> Result<String> {
+    let accounts = open_accounts(config).await?;
+    let store = PostgresStore::connect(store(config)?).await?;
+    let unknown =
+        || Error::new(ErrorKind::NotFound, "this address has no account").with("email", email);
+    let user = accounts.user_of(email).await?.ok_or_else(unknown)?;
+    let mut query = TenantQuery::all();
+    query.owner = Some(user.owner());
+    let mut names = Vec::new();
+    let has_tenants = async {
+        let tenants = store.tenants(&query).await?.tenants;
+        names.extend(tenants.iter().map(|tenant| tenant.spec.subdomain.to_string()));
+        Ok(!tenants.is_empty())
+    };
+    let done = accounts.delete(user.id, has_tenants).await?;
+    let mut event = AuditEvent::of_command("command_account_delete");
+    event.about.user = Some(user.id);
+    event.outcome = match done {
+        UserDeletion::Done => event.outcome,
+        UserDeletion::Unknown => "not_found".into(),
+        UserDeletion::LastAdmin => "last_admin".into(),
+        UserDeletion::HasTenants => "has_tenants".into(),
+    };
+    noted(&accounts, &event).await?;
+    let conflict = |words| Error::new(ErrorKind::Conflict, words).with("email", email);
+    match done {
+        UserDeletion::Done => Ok(format!(
+            "{} has no account any more: sessions, API keys, letters and invites went with it. What stays is the history of its removed instances, and for {} days what the audit log tells of it, under the account's id {}\n",
+            user.email,
+            config.audit_keep.as_secs() / (24 * 60 * 60),
+            user.id
+        )),
+        UserDeletion::Unknown => Err(unknown()),
+        UserDeletion::LastAdmin => Err(conflict(
+            "this is the last admin; make another one first, with: fresco-server admin grant",
+        )),
+        UserDeletion::HasTenants => Err(conflict(
+            "this account has instances, and nothing was deleted; its owner removes them first",
+        )
+        .with("instances", names.join(", "))),
     }
 }
 

@@ -201,7 +201,7 @@ impl Reader<'_> {
         let public_url = self.public_url(port);
         let production = public_url.as_ref().is_some_and(Origin::is_https);
         let cors_origin = self.cors_origin(production);
-        let proxies = self.trusted_proxies();
+        let proxies = self.trusted_proxies(production, address);
         let tenants = self.tenants();
         let room = self.room();
         let tenant_disk = self.within("TENANT_DISK", "a whole number of MB", TENANT_DISK_MB);

@@ -13,6 +13,14 @@ pub(crate) fn of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether an address is of this machine, or of a network that is nobody else's.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,18 +60,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             })
             .map_err(ServeError::Part)
         }
-        Task::Invite(email) => match compose::invite(&config, &email).await {
-            Ok(link) => {
-                // Who reads it has gone: nobody is left to tell.
-                let _ = io::stdout().write_all(link.as_bytes());
-                Ok(())
-            }
-            // What is wrong is the address more often than a part of the platform.
-            Err(error) => {
-                tell(&error.chain());
-                return ExitCode::FAILURE;
-            }
-        },
+        Task::DeleteAccount(email) => {
+            return say(compose::delete_account(&config, &email).await);
+        }
+        Task::Invite(email) => return say(compose::invite(&config, &email).await),
         Task::Migrate => {
             logging::start(&config);
             let done = async {
@@ -129,6 +121,21 @@ async fn rotate_secrets(config: &Config) -> fresco_core::Result<()> {
     }
     let words = "a server that still has an earlier AUTH_SECRET writes under it; restart all servers with the new one, and run this again";
     Err(Error::new(ErrorKind::Conflict, words).with("values left", done.left))
+}
+
+/// Says what was done for an address. What is wrong is the address more often than a part of the platform.
+fn say(done: fresco_core::Result<String>) -> ExitCode {
+    match done {
+        Ok(words) => {
+            // Who reads it has gone: nobody is left to tell.
+            let _ = io::stdout().write_all(words.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tell(&error.chain());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn tell(problem: &str) {

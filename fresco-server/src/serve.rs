@@ -1,11 +1,14 @@
 //! Serving, until told to stop.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use secrecy::ExposeSecret;
+use tokio::net::{TcpListener, lookup_host};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_postgres::config::Host;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::SignupPolicy;
@@ -14,12 +17,16 @@ use crate::compose;
 use crate::config::Config;
 use crate::http::connections;
 use crate::mail::Post;
+use crate::network;
 
 /// How long requests under way may take to end after the signal.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How long rows of the audit log may take to be written after that.
 const LAST_ROWS: Duration = Duration::from_secs(10);
+
+/// How long it may take to look a name up.
+const LOOKUP: Duration = Duration::from_secs(5);
 
 /// Why serving ended.
 #[derive(Debug)]
@@ -77,7 +84,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         () = stop.cancelled() => return Ok(()),
     };
     let post = Post::new(&platform).map_err(ServeError::Part)?;
-    warn(&platform.config);
+    warn(&platform.config).await;
     let workers = platform.orchestrator.start();
     tracing::info!(url = %platform.config.public_url, %address, "the platform is up");
     let (closing, chores, rest) = (platform.closing.clone(), platform.clone(), platform.clone());
@@ -103,10 +110,19 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 }
 
 /// What may be meant like this, and often is not.
-fn warn(config: &Config) {
-    if config.is_production() && config.trusted_proxies.is_empty() {
+async fn warn(config: &Config) {
+    // On loopback the configuration has asked already.
+    let near = config.listen.ip().is_loopback();
+    if config.is_production() && !near && config.trusted_proxies.is_empty() {
         tracing::warn!(
-            "TRUSTED_PROXIES is not set: behind a proxy everybody seems to come from its address, and shares its limits"
+            "TRUSTED_PROXIES names none: behind a proxy everybody seems to come from its address, and shares its limits"
+        );
+    }
+    let public = if config.is_production() { public_databases(config).await } else { Vec::new() };
+    if !public.is_empty() {
+        tracing::warn!(
+            hosts = public.join(", "),
+            "connections to PostgreSQL are not encrypted, and these hosts have public addresses: reach them over this machine, or over a private network or tunnel whose link is encrypted; see docs/security.md"
         );
     }
     if matches!(config.signup, SignupPolicy::Domains(_)) && !config.verifies_addresses {
@@ -114,6 +130,32 @@ fn warn(config: &Config) {
             "SIGNUP is domains, but no address can be verified without a way to send mail: whoever types an address of these domains can sign up"
         );
     }
+}
+
+/// Hosts of PostgreSQL with an address that is neither this machine's nor a private network's. What has
+/// no address now could not be connected to either.
+async fn public_databases(config: &Config) -> Vec<String> {
+    let mut hosts: BTreeSet<_> = config.tenant_database_host.0.iter().cloned().collect();
+    for url in [&config.database_url, &config.tenant_database_admin_url] {
+        let driver = url.expose_secret().parse::<tokio_postgres::Config>();
+        hosts.extend(driver.iter().flat_map(|driver| driver.get_hosts()).filter_map(|host| {
+            match host {
+                Host::Tcp(name) => Some(name.clone()),
+                #[cfg(unix)]
+                Host::Unix(_) => None,
+            }
+        }));
+    }
+    let mut public = Vec::new();
+    for host in hosts {
+        let found = tokio::time::timeout(LOOKUP, lookup_host((host.clone(), 0))).await;
+        if let Ok(Ok(mut found)) = found
+            && found.any(|address| !network::is_private(address.ip()))
+        {
+            public.push(host);
+        }
+    }
+    public
 }
 
 /// Cancelled by the first SIGINT or SIGTERM. The second ends the program at once.
@@ -137,4 +179,25 @@ fn stopping() -> io::Result<CancellationToken> {
         }
     });
     Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Values;
+
+    #[tokio::test]
+    async fn databases_with_public_addresses_are_named() {
+        for (host, tenants, named) in [
+            ("localhost", "127.0.0.1", &[][..]),
+            ("10.0.0.5", "fd00::1", &[]),
+            ("%2Frun%2Fpostgresql", "172.18.0.1", &[]),
+            ("203.0.113.7", "2001:db8::7", &["2001:db8::7", "203.0.113.7"]),
+        ] {
+            let url = format!("postgresql://role:hunter2@{host}/fresco");
+            let values = [("DATABASE_URL", url.as_str()), ("TENANT_DATABASE_HOST", tenants)];
+            let config = Config::read(&Values::new(values)).unwrap();
+            assert_eq!(public_databases(&config).await, named, "{host}");
+        }
+    }
 }

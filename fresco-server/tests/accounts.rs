@@ -156,8 +156,8 @@ async fn a_session_lives_until_it_is_closed_or_too_old() {
     assert_eq!((session.user, session.expires_at), (ada.clone(), second.expires_at));
     let left = session.expires_at - chrono::Utc::now();
     assert!((23..=24).contains(&left.num_hours()), "{left}");
-    accounts.close_session(&first).await.unwrap();
-    accounts.close_session(&first).await.unwrap();
+    assert!(accounts.close_session(&first).await.unwrap());
+    assert!(!accounts.close_session(&first).await.unwrap(), "once");
     assert!(!is_signed_in(&accounts, &first).await);
     assert!(is_signed_in(&accounts, &second.token).await);
     database.execute("UPDATE fresco_server.sessions SET expires_at = now()").await;

@@ -40,6 +40,7 @@ async fn service_with(
         ("DATABASE_URL", database.url.as_str()),
         ("AUTH_SECRET", SECRET),
         ("PUBLIC_URL", "https://platform.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("BASE_DOMAIN", "example.org"),
         ("SIGNUP", "open"),
     ]))

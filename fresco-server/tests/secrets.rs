@@ -1,12 +1,15 @@
 //! What owners put into their tenants' variables, passwords, keys and the tokens of sessions are told by
-//! nothing: not by an answer, an event, a log, the audit log or a copy of the database. The service in front of the real store and real accounts.
+//! nothing: not by an answer, an event, a log, the audit log or a copy of the database. The service in front of the
+//! real store and real accounts. What people are sent, and what the operator sets, is in `secrets/people.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
+#[path = "secrets/people.rs"]
+mod people;
 mod support;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use fresco_core::memory::{MemoryApp, MemoryWorld};
 use fresco_core::{Orchestrator, Store};
@@ -25,19 +28,22 @@ use support::{PASSWORD, SECRET, secret, soon};
 /// Part of every planted secret.
 const PLANTED: &str = "planted-";
 
-/// All that this program logs, at every level.
+/// All that this program logs, at every level, whichever of its tests makes it do so.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn begin() -> Self {
-        let log = Self::default();
-        tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(log.clone())
-            .init();
-        log
+        static LOG: LazyLock<Log> = LazyLock::new(|| {
+            let log = Log::default();
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_max_level(tracing::Level::TRACE)
+                .with_writer(log.clone())
+                .init();
+            log
+        });
+        LOG.clone()
     }
 
     fn text(&self) -> String {

@@ -1,6 +1,7 @@
 //! The states that pages can be in, and what leads to them.
 
-use super::Act::{self, Again, Click, Offline, Read, See, SignedOut, TooLate, Type};
+use super::Act::{self, Again, Click, Offline, Read, See, SignedOut, TooLate, Type, Unclaimed};
+use crate::service::PASSWORD;
 use crate::site::{Setup, Who};
 
 /// A state that a page can be in.
@@ -201,6 +202,7 @@ pub(super) const STATES: &[State] = &[
     after("instance-new", Who::Owner, "/instances/{new}", &[&[See("#claim")]]),
     at("instance-stopped", Who::Owner, "/instances/{stopped}"),
     at("instance-failed", Who::Owner, "/instances/{failed}"),
+    at("instance-removed", Who::Owner, "/instances/{removed}"),
     after(
         "instance-log-live",
         Who::Owner,
@@ -220,6 +222,12 @@ pub(super) const STATES: &[State] = &[
         &[&[Read("The app does not run")]],
     ),
     at("instance-log-failed", Who::Owner, "/instances/{failed}/log"),
+    after(
+        "instance-log-removed",
+        Who::Owner,
+        "/instances/{removed}/log",
+        &[&[Read("It was removed, and its log with it.")]],
+    ),
     after(
         "instance-remove",
         Who::Owner,
@@ -271,6 +279,19 @@ pub(super) const STATES: &[State] = &[
     )
     .on(Setup::Invites)
     .complaining(&["status of 4"]),
+    // Of somebody whose profile is looked at nowhere else: the address waits from then on.
+    after(
+        "settings-email-pending",
+        Who::Collector,
+        "/settings",
+        &[&[
+            Type("#email", "new@university.example"),
+            Type("#password", PASSWORD),
+            Click("form[action='/settings/email'] button:not([type=button])"),
+            Read("We wait for an answer from new@university.example"),
+        ]],
+    )
+    .on(Setup::Invites),
     after("settings-keys-none", Who::Newcomer, "/settings/keys", &[&[See(".empty")]]),
     after(
         "settings-keys-new-refused",
@@ -295,6 +316,13 @@ pub(super) const STATES: &[State] = &[
     at("admin-users-unverified", Who::Admin, "/admin/users").on(Setup::Invites),
     at("admin-audit-of-one", Who::Admin, "/admin/audit?tenant={stopped}"),
     after("admin-audit-none", Who::Admin, "/admin/audit?tenant={account}", &[&[See(".empty")]]),
+    // The last of this instance: no time comes back.
+    after(
+        "instance-claim-late",
+        Who::Owner,
+        "/instances/{new}",
+        &[&[Unclaimed, Again(""), See("#remove-locked")]],
+    ),
 ];
 
 /// What is seen of a letter's link that holds no more.

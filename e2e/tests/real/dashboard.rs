@@ -225,7 +225,7 @@ pub(crate) async fn a_log_as_it_is_written(stack: &Stack) {
     scene.end(&["503"]).await;
 }
 
-/// Signing in, the list, and every button of an instance's life, for who runs no script.
+/// Signing in, the list, every button of an instance's life, and a further one, for who runs no script.
 pub(crate) async fn without_javascript(stack: &Stack) {
     let scene = Scene::new(stack).await;
     let browser = &scene.browser;
@@ -233,16 +233,37 @@ pub(crate) async fn without_javascript(stack: &Stack) {
     scene.sign_in().await;
     scene.go("/dashboard").await;
     browser.wait_for_text_in("#instances", &scene.subdomain).await;
-    for (what, said, then) in
-        [("stop", "The instance stops.", "Stopped"), ("start", "The instance starts.", "Running")]
-    {
+    for (what, said, then) in [
+        ("stop", "The instance stops.", "Stopped"),
+        ("start", "The instance starts.", "Running"),
+        ("restart", "The instance restarts.", "Running"),
+    ] {
         browser.click(&scene.button(what)).await;
         browser.wait_for_text(said).await;
         let now = scene.visitor.call(200, "tenants.get", json!({"tenantId": scene.tenant})).await;
+        assert_eq!(now["operations"][0]["action"], what, "{now:#}");
         scene.visitor.success(now["operations"][0]["id"].as_str().unwrap()).await;
         scene.go("/dashboard").await;
         browser.wait_for_text_in("#instances", then).await;
     }
+    // A further one, whose name is another's at first.
+    let second = name();
+    scene.go("/instances/new").await;
+    browser.type_into("#subdomain", &scene.subdomain).await;
+    browser.click("#new-instance .button:not(.quiet)").await;
+    browser.wait_for("#subdomain-wrong").await;
+    browser.type_into("#subdomain", &second).await;
+    browser.click("#new-instance .button:not(.quiet)").await;
+    browser.wait_for_url("done=creating").await;
+    browser.wait_for_text_in("#instance .title", &second).await;
+    let made = browser.url().await;
+    let made = made.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let now = scene.visitor.call(200, "tenants.get", json!({"tenantId": made})).await;
+    scene.visitor.success(now["operations"][0]["id"].as_str().unwrap()).await;
+    scene.go("/dashboard").await;
+    browser.wait_for_text_in("#instances", "2 instances").await;
+    let end = json!({"tenantId": made, "confirmation": second});
+    scene.visitor.act("destroy", end).await;
     scene.page("/log").await;
     browser.wait_for("#log-lines").await;
     scene.page("").await;
@@ -255,5 +276,6 @@ pub(crate) async fn without_javascript(stack: &Stack) {
     scene.visitor.success(now["operations"][0]["id"].as_str().unwrap()).await;
     scene.page("").await;
     browser.wait_for_text_in("#instance .title", "Removed").await;
-    scene.end(&[]).await;
+    // The page that said that the name was taken is a 409.
+    scene.end(&["409"]).await;
 }

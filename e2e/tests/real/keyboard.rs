@@ -176,7 +176,7 @@ pub(crate) async fn instances(stack: &Stack) {
     browser.press(Key::Home).await;
     browser.tab_back_to("#log-pause").await;
     browser.press(" ").await;
-    browser.wait_for("#log-pause[aria-pressed=true]").await;
+    browser.wait_for_text_in("#log-pause", "Go on").await;
     for path in ["/instances/new", "/change", "/destroy"] {
         match path {
             "/instances/new" => scene.go(path).await,

@@ -302,6 +302,16 @@ pub(crate) async fn a_name_as_it_is_typed(stack: &Stack) {
     let chosen = browser.value("#subdomain").await;
     assert!(chosen.starts_with(&taken) && chosen != taken, "{chosen}");
     browser.wait_for_text_in("#preview", &chosen).await;
+    // What could not be asked is asked by itself once the platform can be reached again.
+    let cut = "const real = window.fetch;
+        window.cut = true;
+        window.fetch = (...call) => window.cut ? Promise.reject(new TypeError('cut')) : real(...call);";
+    browser.run(cut, Vec::new()).await;
+    browser.type_into("#subdomain", &scene.subdomain).await;
+    browser.wait_for_text_in("#connection", "can't be reached").await;
+    browser.run("window.cut = false;", Vec::new()).await;
+    browser.wait_for_text_in("#availability", &format!("{} is free", scene.subdomain)).await;
+    browser.wait_gone("#connection").await;
     // What nobody looked at is refused all the same.
     browser.type_into("#subdomain", "www").await;
     scene.onward("address").await;
@@ -333,6 +343,18 @@ pub(crate) async fn what_is_refused_is_said_at_its_field(stack: &Stack) {
     browser.wait_for_text_in("#strength-word", "Good").await;
     browser.click("[data-reveal] button").await;
     assert_eq!(browser.count("#password[type=text]").await, 1);
+    scene.onward("account").await;
+    browser.wait_for("#use-form").await;
+    // The password that was typed is kept, unless something beside it changes.
+    browser.click("[data-back=account]").await;
+    browser.wait_for_text_in("#password-hint", "Leave it empty to keep").await;
+    browser.type_into("#name", "Ada").await;
+    browser.wait_for_text_in("#password-hint", "once more").await;
+    let empty = "const name = document.getElementById('name');
+        name.value = '';
+        name.dispatchEvent(new Event('input', {bubbles: true}));";
+    browser.run(empty, Vec::new()).await;
+    browser.wait_for_text_in("#password-hint", "Leave it empty to keep").await;
     scene.onward("account").await;
     browser.wait_for("#use-form").await;
     scene.onward("use").await;

@@ -443,6 +443,7 @@ macro_rules! __store_cases {
             record_after_losing_the_lease_writes_nothing
             record_numbers_events
             record_notes_when_a_tenant_was_destroyed
+            record_of_the_end_forgets_the_apps_last_lines
             release_lets_others_in
             release_counts_no_death
             tenants_are_filtered_and_paged

@@ -185,7 +185,11 @@ impl Store for MemoryStore {
         if let Some(change) = &entry.change {
             work.apply(change, now);
         }
-        Ok(work.operation.clone())
+        let operation = work.operation.clone();
+        if entry.tenant.status == TenantStatus::Destroyed {
+            works.forget_last_lines(lease.tenant.id);
+        }
+        Ok(operation)
     }
 
     async fn release(&self, lease: &Lease, retry_after: Duration) -> Result<()> {

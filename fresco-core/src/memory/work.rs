@@ -100,6 +100,16 @@ impl Works {
         self.works.iter().filter(move |work| work.operation.tenant == tenant)
     }
 
+    /// Forgets what the app of this tenant said before it failed.
+    pub(super) fn forget_last_lines(&mut self, tenant: TenantId) {
+        for work in self.works.iter_mut().filter(|work| work.operation.tenant == tenant) {
+            let told = work.history.iter_mut().chain([&mut work.operation]);
+            for failure in told.filter_map(|operation| operation.error.as_mut()) {
+                failure.log_tail.clear();
+            }
+        }
+    }
+
     /// The tenant's operation that is not finished.
     pub(super) fn unfinished(&mut self, tenant: TenantId) -> Option<&mut Work> {
         let of_tenant = self.works.iter_mut().filter(|work| work.operation.tenant == tenant);

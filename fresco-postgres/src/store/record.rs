@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::{Pool, Transaction};
-use fresco_core::{Change, Entry, Lease, Operation, Result};
+use fresco_core::{Change, Entry, Lease, Operation, Result, TenantStatus};
 use uuid::Uuid;
 
 use super::environment::Keys;
@@ -82,8 +82,25 @@ pub(super) async fn record(
     if let Some(change) = &entry.change {
         apply(&transaction, keys, &mut operation, change, now).await?;
     }
+    if state.status == TenantStatus::Destroyed {
+        forget_last_lines(&transaction, lease.tenant.id.as_uuid()).await?;
+    }
     transaction.commit().await.mapped()?;
     Ok(operation)
+}
+
+/// Removes what the app of this tenant said before it failed: it may be of its data.
+async fn forget_last_lines(transaction: &Transaction<'_>, tenant: Uuid) -> Result<()> {
+    for sql in [
+        "UPDATE fresco.operations SET data = data #- '{error,logTail}'
+         WHERE tenant = $1 AND data #> '{error,logTail}' IS NOT NULL",
+        "UPDATE fresco.events SET data = data #- '{error,logTail}'
+         WHERE operation IN (SELECT id FROM fresco.operations WHERE tenant = $1)
+            AND data #> '{error,logTail}' IS NOT NULL",
+    ] {
+        transaction.execute(sql, &[&tenant]).await.mapped()?;
+    }
+    Ok(())
 }
 
 /// Takes in a change: writes the operation and its next event, and hints at it. What finishes the

@@ -175,13 +175,7 @@ impl Accounts {
     async fn change(&self, user: Uuid, change: Change) -> Result<UserChange> {
         let mut client = self.database().client().await?;
         let transaction = client.transaction().await.mapped()?;
-        // Two admins who remove each other take turns here.
-        let sql = format!(
-            "SELECT u.id FROM fresco_server.users u
-             WHERE u.suspended_at IS NULL AND {IS_ADMIN} ORDER BY u.id FOR NO KEY UPDATE"
-        );
-        let admins = transaction.query(&sql, &[&self.admin_key()]).await.mapped()?;
-        let is_last = admins.len() == 1 && admins.iter().all(|row| row.get::<_, Uuid>(0) == user);
+        let is_last = self.is_last_admin(&transaction, user).await?;
         let sql = format!(
             "SELECT {COLUMNS} FROM fresco_server.users u WHERE u.id = $1 FOR NO KEY UPDATE"
         );
@@ -204,6 +198,21 @@ impl Accounts {
         let done = write(&transaction, user, &change).await?;
         transaction.commit().await.mapped()?;
         Ok(UserChange::Done(done))
+    }
+
+    /// Whether nobody but this one looks after the platform. Two admins who remove each other take turns
+    /// here, until the transaction ends.
+    pub(super) async fn is_last_admin(
+        &self,
+        transaction: &Transaction<'_>,
+        user: Uuid,
+    ) -> Result<bool> {
+        let sql = format!(
+            "SELECT u.id FROM fresco_server.users u
+             WHERE u.suspended_at IS NULL AND {IS_ADMIN} ORDER BY u.id FOR NO KEY UPDATE"
+        );
+        let admins = transaction.query(&sql, &[&self.admin_key()]).await.mapped()?;
+        Ok(admins.len() == 1 && admins.iter().all(|row| row.get::<_, Uuid>(0) == user))
     }
 
     /// Accounts that were shut and whose tenants may still run, the first shut first.

@@ -1,10 +1,13 @@
 //! Which apps have no owner yet, and who may go in to become it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
 use fresco_core::{Result, TenantId};
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use super::Accounts;
 use super::database::{Mapped, call};
@@ -74,6 +77,26 @@ impl Accounts {
         .await
     }
 
+    /// Which of these tenants' apps are kept from everybody, for their owners have not been there.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn unclaimed(&self, tenants: &[TenantId]) -> Result<BTreeSet<TenantId>> {
+        let ids: Vec<_> = tenants.iter().map(|tenant| tenant.as_uuid()).collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        call("accounts.unclaimed", async {
+            let sql = "SELECT tenant FROM fresco_server.claims
+                       WHERE tenant = ANY($1) AND opened_at IS NULL
+                        AND (entered_at IS NULL OR entered_at + make_interval(secs => $2) > now())";
+            let client = self.database().client().await?;
+            let rows = client.query(sql, &[&ids, &Self::CLAIM.as_secs_f64()]).await.mapped()?;
+            Ok(rows.iter().map(|row| TenantId::from_uuid(row.get(0))).collect())
+        })
+        .await
+    }
+
     /// The word in the owner's link: good for one use. It is kept nowhere.
     #[must_use]
     pub fn claim_word(&self, claim: &Claim) -> SecretString {
@@ -132,6 +155,22 @@ impl Accounts {
             Ok(())
         })
         .await
+    }
+
+    /// Begins anew with the apps of somebody whose address was not verified, with the rest of a
+    /// transaction: the links and passes that somebody has are good no more.
+    pub(super) async fn renew_claims(
+        &self,
+        transaction: &Transaction<'_>,
+        user: Uuid,
+    ) -> Result<()> {
+        let (_, link) = self.keys().claims.issue()?;
+        // One for all will do: the word of a link is also made of the tenant.
+        let sql = "UPDATE fresco_server.claims SET link = $2, pass = NULL, entered_at = NULL
+                   WHERE opened_at IS NULL AND tenant IN (
+                    SELECT tenant_id FROM fresco_server.trials WHERE user_id = $1)";
+        transaction.execute(sql, &[&user, &link]).await.mapped()?;
+        Ok(())
     }
 
     /// Lets everybody reach a tenant's app, for good. It tells whether it was kept from anybody.

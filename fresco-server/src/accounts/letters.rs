@@ -142,6 +142,11 @@ impl Accounts {
         if !self.has_mail() {
             return Ok(());
         }
+        if letter.is_bounded() {
+            // One at a time, so that the bound holds.
+            let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))";
+            transaction.execute(sql, &[&letter.kind(), &to.key()]).await.mapped()?;
+        }
         let sql = "INSERT INTO fresco_server.letters (id, kind, recipient, recipient_key, letter)
                    SELECT $1::uuid, $2::text, $3::text, $4::text, $5::jsonb
                    WHERE NOT $6::boolean OR (

@@ -8,6 +8,7 @@ mod api_keys;
 mod audit;
 mod claims;
 mod database;
+mod deletion;
 mod deployments;
 mod email;
 mod idempotency;
@@ -40,6 +41,7 @@ pub use audit::{
     AuditQuery, AuditReport, AuditRow, EndedOperation, Sealed,
 };
 pub use claims::Claim;
+pub use deletion::UserDeletion;
 pub use deployments::{EndedDeployment, ToldDeployments};
 pub use email::Email;
 pub use letters::{LeasedLetter, Letter, LetterEnd};

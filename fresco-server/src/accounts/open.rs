@@ -10,12 +10,14 @@ use uuid::Uuid;
 use super::database::{Mapped, call};
 use super::proofs::Purpose;
 use super::token::code;
-use super::{Accounts, LeasedLetter, Letter};
+use super::{Accounts, Email, LeasedLetter, Letter};
 
 /// What a letter says now.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenedLetter {
+    /// To whom it goes: to an account's address as it is spelt there.
+    pub to: Email,
     /// What it is about; another thing than it was written down for, when the address has got an
     /// account meanwhile.
     pub letter: Letter,
@@ -26,8 +28,8 @@ pub struct OpenedLetter {
 }
 
 impl OpenedLetter {
-    const fn plain(letter: Letter) -> Self {
-        Self { letter, secret: None, life: Duration::ZERO }
+    fn plain(leased: &LeasedLetter, letter: Letter) -> Self {
+        Self { to: leased.to.clone(), letter, secret: None, life: Duration::ZERO }
     }
 }
 
@@ -52,7 +54,7 @@ impl Accounts {
                 Letter::WizardCode { session } => {
                     self.open_code(&transaction, leased, session).await?
                 }
-                plain => Some(OpenedLetter::plain(plain.clone())),
+                plain => Some(OpenedLetter::plain(leased, plain.clone())),
             };
             transaction.commit().await.mapped()?;
             Ok(opened)
@@ -79,10 +81,11 @@ impl Accounts {
             return Ok(None);
         }
         if anothers {
-            return Ok(Some(OpenedLetter::plain(Letter::AccountExists)));
+            return Ok(Some(OpenedLetter::plain(leased, Letter::AccountExists)));
         }
         let token = self.mint(transaction, user, Purpose::Verify, &leased.to).await?;
         Ok(token.map(|token| OpenedLetter {
+            to: leased.to.clone(),
             letter: leased.letter.clone(),
             secret: Some(token),
             life: Purpose::Verify.life(),
@@ -94,11 +97,14 @@ impl Accounts {
         transaction: &Transaction<'_>,
         leased: &LeasedLetter,
     ) -> Result<Option<OpenedLetter>> {
-        let sql = "SELECT id FROM fresco_server.users WHERE email_key = $1";
+        let sql = "SELECT id, email FROM fresco_server.users WHERE email_key = $1";
         let row = transaction.query_opt(sql, &[&leased.to.key()]).await.mapped()?;
         let Some(row) = row else { return Ok(None) };
-        let token = self.mint(transaction, row.get(0), Purpose::Reset, &leased.to).await?;
+        // As somebody else spells it, it may be another's mailbox.
+        let to: Email = row.get::<_, &str>(1).parse()?;
+        let token = self.mint(transaction, row.get(0), Purpose::Reset, &to).await?;
         Ok(token.map(|token| OpenedLetter {
+            to,
             letter: Letter::ResetPassword,
             secret: Some(token),
             life: Purpose::Reset.life(),
@@ -119,13 +125,14 @@ impl Accounts {
         let row = transaction.query_opt(sql, &[&session]).await.mapped()?;
         let Some(row) = row else { return Ok(None) };
         if row.get(0) {
-            return Ok(Some(OpenedLetter::plain(Letter::AccountExists)));
+            return Ok(Some(OpenedLetter::plain(leased, Letter::AccountExists)));
         }
         let code = code()?;
         let hash = self.code_hash(session, code.expose_secret());
         let sql = "UPDATE fresco_server.wizard_sessions SET code_hash = $2 WHERE id_hash = $1";
         transaction.execute(sql, &[&session, &hash]).await.mapped()?;
         Ok(Some(OpenedLetter {
+            to: leased.to.clone(),
             letter: leased.letter.clone(),
             secret: Some(code),
             life: Self::WIZARD,

@@ -107,11 +107,17 @@ impl Accounts {
         hash: &[u8],
         purpose: Purpose,
     ) -> Result<Option<Shown>> {
+        // The account alone, and before the token is read: whoever ends a token that lives locks its
+        // account first.
+        let sql = "SELECT FROM fresco_server.users WHERE id = (
+                    SELECT user_id FROM fresco_server.mail_tokens WHERE token_hash = $1)
+                   FOR UPDATE";
+        transaction.execute(sql, &[&hash]).await.mapped()?;
         let sql = format!(
             "SELECT {COLUMNS}, u.email_key, u.pending_email_key, u.password_hash,
                     t.email AS shown, t.email_key AS shown_key, t.bound
              FROM fresco_server.mail_tokens t JOIN fresco_server.users u ON u.id = t.user_id
-             WHERE t.token_hash = $1 AND t.purpose = $2 AND t.expires_at > now() FOR UPDATE"
+             WHERE t.token_hash = $1 AND t.purpose = $2 AND t.expires_at > now()"
         );
         let row = transaction.query_opt(&sql, &[&hash, &purpose.as_str()]).await.mapped()?;
         let Some(row) = row else { return Ok(None) };
@@ -216,7 +222,9 @@ impl Accounts {
     }
 
     /// Sets another password by the token of a letter, which also shows that the address is this
-    /// person's. All earlier sessions end. Whose it was; `None` when there is no such token.
+    /// person's. All earlier sessions end, and no other address is waited for. When the address was not
+    /// known before, somebody else may have made the account: its name goes, and nobody has a link or a
+    /// pass to its tenants any more. Whose it was; `None` when there is no such token.
     ///
     /// # Errors
     /// `Invalid` for a password that the address tells; the database's own; `Unavailable` while too
@@ -242,8 +250,13 @@ impl Accounts {
             };
             let email: Email = user.email.parse()?;
             let sql = "UPDATE fresco_server.users SET password_hash = $2,
-                        email_verified_at = coalesce(email_verified_at, now()) WHERE id = $1";
+                        name = CASE WHEN email_verified_at IS NOT NULL THEN name END,
+                        email_verified_at = coalesce(email_verified_at, now()),
+                        pending_email = NULL, pending_email_key = NULL WHERE id = $1";
             transaction.execute(sql, &[&user.id, &password]).await.mapped()?;
+            if user.email_verified_at.is_none() {
+                self.renew_claims(&transaction, user.id).await?;
+            }
             self.spend(&transaction, user.id, "").await?;
             revoke_all(&transaction, user.id, None).await?;
             self.post(&transaction, &email, &Letter::PasswordChanged).await?;

@@ -184,16 +184,16 @@ impl Accounts {
         .await
     }
 
-    /// Ends a session. One that is not there has ended.
+    /// Ends a session. Whether there was one.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn close_session(&self, token: &SecretString) -> Result<()> {
-        let Some(hash) = self.keys().sessions.hash_token(token) else { return Ok(()) };
+    pub async fn close_session(&self, token: &SecretString) -> Result<bool> {
+        let Some(hash) = self.keys().sessions.hash_token(token) else { return Ok(false) };
         call("accounts.close_session", async {
             let sql = "DELETE FROM fresco_server.sessions WHERE token_hash = $1";
-            self.database().client().await?.execute(sql, &[&hash]).await.mapped()?;
-            Ok(())
+            let client = self.database().client().await?;
+            Ok(client.execute(sql, &[&hash]).await.mapped()? > 0)
         })
         .await
     }

@@ -251,10 +251,15 @@ impl AuthApi {
     async fn sign_out(
         &self,
         caller: MaybeCaller,
+        trail: Trail,
         _body: Body<Nothing>,
     ) -> Result<WithCookie<Session>, Problem> {
-        if let Some(token) = &caller.token {
-            self.platform.accounts.close_session(token).await?;
+        let ended = match &caller.token {
+            Some(token) => self.platform.accounts.close_session(token).await?,
+            None => false,
+        };
+        if !ended && caller.session.is_none() {
+            trail.nothing();
         }
         Ok(WithCookie::Done(Json(Session::default()), cookie::clear(&self.platform.config)))
     }

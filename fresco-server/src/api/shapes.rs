@@ -188,9 +188,18 @@ pub(crate) struct Tenant {
     /// When it is destroyed, with all its data, unless its owner verifies their e-mail address before;
     /// absent when it is not to be.
     expires_at: Option<DateTime<Utc>>,
+    /// Whether its app waits for its owner, and is kept from everybody else until then: see `claim` of
+    /// `tenants.get`.
+    unclaimed: bool,
 }
 
 impl Tenant {
+    /// The same tenant, whose app waits for its owner, or does not.
+    pub(crate) fn waiting(mut self, unclaimed: bool) -> Self {
+        self.unclaimed = unclaimed;
+        self
+    }
+
     /// The same tenant, with which this is being done.
     pub(crate) fn under(mut self, operation: Option<&fresco_core::Operation>) -> Self {
         self.operation = operation.map(|operation| OperationUnderWay {
@@ -228,6 +237,7 @@ impl Tenant {
             error: state.error.as_ref().map(Into::into),
             operation: None,
             expires_at: None,
+            unclaimed: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod shapes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use fresco_core::{
     Accepted, Operation as CoreOperation, OperationQuery, Tenant as CoreTenant, TenantId,
@@ -79,6 +79,15 @@ pub(crate) async fn under_way(
     let found = platform.orchestrator.history(&query).await?;
     let known = found.operations.into_iter();
     Ok(known.map(|(_, operation)| (operation.tenant, operation)).collect())
+}
+
+/// Those of these tenants whose apps wait for their owners.
+async fn unclaimed(
+    platform: &Platform,
+    tenants: &[CoreTenant],
+) -> Result<BTreeSet<TenantId>, Problem> {
+    let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id).collect();
+    Ok(platform.accounts.unclaimed(&ids).await?)
 }
 
 /// The answer to what will be done, which the audit log is told of.
@@ -182,9 +191,11 @@ impl TenantsApi {
         let found = orchestrator.tenants(&query).await?;
         let ends = self.platform.accounts.expiries(&caller.user).await?;
         let now = under_way(&self.platform, &found.tenants).await?;
+        let waiting = unclaimed(&self.platform, &found.tenants).await?;
         let shown = |one: &CoreTenant| {
             let ends = ends.get(&one.id).copied();
-            Tenant::of(orchestrator, one).under(now.get(&one.id)).expiring(ends)
+            let shown = Tenant::of(orchestrator, one).under(now.get(&one.id)).expiring(ends);
+            shown.waiting(waiting.contains(&one.id))
         };
         let tenants = found.tenants.iter().map(shown).collect();
         let Paged { total, page, pages } = page.with(found.total);
@@ -212,8 +223,10 @@ impl TenantsApi {
         };
         let now = operations.iter().find(|operation| !operation.status.is_finished());
         let ends = ends.get(&tenant.id).copied();
+        let waiting = !unclaimed(&self.platform, std::slice::from_ref(&tenant)).await?.is_empty();
+        let shown = Tenant::of(orchestrator, &tenant).under(now).expiring(ends);
         Ok(Json(TenantDetails {
-            tenant: Tenant::of(orchestrator, &tenant).under(now).expiring(ends),
+            tenant: shown.waiting(waiting),
             operations: operations.iter().map(Operation::from).collect(),
             claim,
         }))

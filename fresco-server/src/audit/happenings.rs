@@ -1,7 +1,7 @@
 //! What happens without a call: told from the store and the tenants' database each time, so that no
 //! end is missed, whichever program saw it; and the sealing of what was written.
 //!
-//! A look costs three queries and one more for each tenant with which something goes on: which
+//! A look costs three queries and a few more for each tenant with which something goes on: which
 //! tenants these are shows by their generation.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const SELDOM: Duration = Duration::from_secs(60);
 /// The end of the chain is told this often, in a log that is kept elsewhere.
 const HEAD: Duration = Duration::from_secs(60 * 60);
-/// A tenant's operations that are looked through.
+/// A tenant's operations that are looked through at first.
 const OPERATIONS: u32 = 20;
 /// Tenants that were made last, and may be gone already.
 const NEWEST: u64 = 50;
@@ -118,8 +118,17 @@ impl Platform {
         // The tenant first: what ends after it is seen at a later generation, or next time.
         let page = self.orchestrator.tenants(&TenantQuery::one(id)).await?;
         let Some(tenant) = page.tenants.first() else { return Ok(0) };
-        let operations = self.orchestrator.operations(id, OPERATIONS).await?;
-        let ends: Vec<_> = operations.iter().filter_map(EndedOperation::of).collect();
+        let (told, mut most) = (self.accounts.audit_told(id).await?, OPERATIONS);
+        // The newest first: more of them until one that was told.
+        let (operations, ends) = loop {
+            let operations = self.orchestrator.operations(id, most).await?;
+            let ends: Vec<_> = operations.iter().filter_map(EndedOperation::of).collect();
+            let all = operations.len() < most as usize;
+            if all || ends.last().is_some_and(|end| end.at() <= told) {
+                break (operations, ends);
+            }
+            most = most.saturating_mul(2);
+        };
         let gone = tenant.state.status == TenantStatus::Destroyed;
         let settled = (ends.len() == operations.len()).then_some((tenant.generation, gone));
         self.accounts.tell_ends(id, &ends, settled).await

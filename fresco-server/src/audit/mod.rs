@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Accounts, AuditEvent};
-use budget::Budget;
+use budget::{Budget, Whose};
 pub use calls::CALLS;
 pub(crate) use trail::Trail;
 
@@ -26,6 +26,7 @@ pub(crate) struct Audit {
     accounts: Accounts,
     budget: Arc<Mutex<Budget>>,
     foreign: Arc<Mutex<Budget>>,
+    known: Arc<Mutex<Budget>>,
     /// Rows that are being written. They go on when whoever asked has gone.
     writes: TaskTracker,
 }
@@ -33,8 +34,9 @@ pub(crate) struct Audit {
 impl Audit {
     pub(crate) fn new(accounts: Accounts) -> Self {
         let budget = |most| Arc::new(Mutex::new(Budget::new(Instant::now(), most)));
-        let (budget, foreign) = (budget((budget::ALL, budget::EACH)), budget(budget::FOREIGN));
-        Self { accounts, budget, foreign, writes: TaskTracker::new() }
+        let (foreign, known) = (budget(budget::FOREIGN), budget(budget::KNOWN));
+        let budget = budget(budget::STRANGERS);
+        Self { accounts, budget, foreign, known, writes: TaskTracker::new() }
     }
 
     /// Writes down what happened. It is written, and waited for, also when the caller is dropped.
@@ -66,12 +68,14 @@ impl Audit {
         self.writes.spawn(write)
     }
 
-    /// Whether one more row of somebody unknown, or of a refusal, is written. One that is not is
-    /// counted.
-    fn admits(&self, from: IpAddr, outcome: &str) -> bool {
-        let turned_away = matches!(outcome, "foreign_origin" | "misdirected");
-        let budget = if turned_away { &self.foreign } else { &self.budget };
-        budget.lock().unwrap_or_else(PoisonError::into_inner).admits(Instant::now(), from)
+    /// Whether this row of somebody unknown, or of a refusal, is written. One that is not is counted.
+    fn admits(&self, event: &AuditEvent, from: IpAddr) -> bool {
+        let (budget, whose) = match (event.actor_id, &*event.outcome) {
+            (Some(id), _) => (&self.known, Whose::Account(id)),
+            (None, "foreign_origin" | "misdirected") => (&self.foreign, Whose::network(from)),
+            (None, _) => (&self.budget, Whose::network(from)),
+        };
+        budget.lock().unwrap_or_else(PoisonError::into_inner).admits(Instant::now(), whose)
     }
 
     /// Writes down how many rows were left out since the last time, if any were.
@@ -79,7 +83,8 @@ impl Audit {
     /// # Errors
     /// The database's own; they are counted again then.
     pub(crate) async fn tell_left_out(&self) -> Result<()> {
-        let number = [&self.budget, &self.foreign].into_iter().fold(0_u64, |sum, budget| {
+        let budgets = [&self.budget, &self.foreign, &self.known];
+        let number = budgets.into_iter().fold(0_u64, |sum, budget| {
             let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
             sum.saturating_add(std::mem::take(&mut budget.left_out))
         });

@@ -121,7 +121,7 @@ impl Asked {
         // Of who shows nothing, or a session that has ended, there are too many to tell.
         let denied = answer.status() == StatusCode::FORBIDDEN
             || (answer.status() == StatusCode::UNAUTHORIZED && self.showed_key);
-        if self.written == Written::Denied && !denied {
+        if self.written == Written::Denied && !denied || good && self.trail.is_of_nothing() {
             return Ok(answer);
         }
         let code = answer.data::<ProblemCode>().map_or("refused", |code| code.0);
@@ -149,7 +149,7 @@ impl Asked {
         let mut event = self.trail.event(self.call);
         (event.outcome, event.address) = (outcome.into(), Some(self.from));
         let known = event.actor != AuditActor::Anonymous && outcome == AUDIT_OK;
-        if !known && !self.audit.admits(self.from, outcome) {
+        if !known && !self.audit.admits(&event, self.from) {
             return None;
         }
         let audit = self.audit.clone();
@@ -166,7 +166,7 @@ impl Drop for Asked {
         {
             let mut event = self.trail.event(self.call);
             (event.outcome, event.address) = (UNANSWERED.into(), Some(self.from));
-            if event.actor != AuditActor::Anonymous || self.audit.admits(self.from, UNANSWERED) {
+            if event.actor != AuditActor::Anonymous || self.audit.admits(&event, self.from) {
                 // It goes on by itself, and is waited for when the server stops.
                 drop(self.audit.begin(event));
             }

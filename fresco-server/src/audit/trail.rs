@@ -19,6 +19,7 @@ struct Facts {
     means: AuditMeans,
     about: AuditAbout,
     account_of: Option<Email>,
+    nothing: bool,
 }
 
 impl Trail {
@@ -72,6 +73,16 @@ impl Trail {
     /// About this operation.
     pub(crate) fn operation(&self, id: Uuid) {
         self.facts().about.operation = Some(id);
+    }
+
+    /// That nobody did anything.
+    pub(crate) fn nothing(&self) {
+        self.facts().nothing = true;
+    }
+
+    /// Whether nobody did anything.
+    pub(super) fn is_of_nothing(&self) -> bool {
+        self.facts().nothing
     }
 
     /// What was told by now.

@@ -76,9 +76,16 @@ impl Reader<'_> {
         url.map(Some)
     }
 
-    /// Networks, or single addresses.
-    pub(super) fn trusted_proxies(&mut self) -> Option<Vec<IpNet>> {
+    /// Networks, or single addresses. Who listens on loopback in production has a proxy before it.
+    pub(super) fn trusted_proxies(
+        &mut self,
+        production: bool,
+        listen: Option<IpAddr>,
+    ) -> Option<Vec<IpNet>> {
         let text = self.text("TRUSTED_PROXIES").unwrap_or_default();
+        if text == "none" {
+            return Some(Vec::new());
+        }
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let net = |part: &str| part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
         let nets: Result<Vec<_>, _> = parts.map(net).collect();
@@ -86,7 +93,13 @@ impl Reader<'_> {
             "must be addresses or networks such as 127.0.0.1, 10.0.0.0/24, separated by commas, but is `{text}`"
         );
         self.check("TRUSTED_PROXIES", nets.is_ok(), &words);
-        nets.ok()
+        let nets = nets.ok()?;
+        self.check(
+            "TRUSTED_PROXIES",
+            !nets.is_empty() || !production || !listen.is_some_and(|ip| ip.is_loopback()),
+            "must be set in production on loopback, to the address of the proxy before this server: 127.0.0.1 for Traefik on this machine. Behind a proxy that is not named everybody comes from its address, shares one limit, and stands with it in the audit log; none says that there is no proxy",
+        );
+        Some(nets)
     }
 
     /// The same addresses that the engine's own client takes.

@@ -33,7 +33,7 @@ pub enum SmtpTls {
     Wrapped,
     /// STARTTLS, and nothing is said without it.
     StartTls,
-    /// Not at all.
+    /// Not at all: it stays on this machine.
     Off,
 }
 
@@ -116,9 +116,10 @@ fn server(text: &str, from: String, ca: Option<Vec<u8>>) -> Result<SmtpConfig, &
         Ok(Host::Ipv4(address)) => address.is_loopback(),
         _ => host == "::1",
     };
-    if tls == SmtpTls::Off && login.is_some() && !near {
+    // Letters hold what opens an account.
+    if tls == SmtpTls::Off && !near {
         return Err(
-            "would send its password to another machine without TLS: leave out tls=none, or the password",
+            "would send letters, and the links in them that set a password, to another machine without TLS: leave out tls=none, which is for a server on this machine (localhost, 127.0.0.1, [::1])",
         );
     }
     Ok(SmtpConfig { host, port: url.port().unwrap_or(usual), tls, login, from, ca })
@@ -143,7 +144,8 @@ mod tests {
             ("smtps://mail.example.org", "mail.example.org", 465, SmtpTls::Wrapped),
             ("smtp://mail.example.org", "mail.example.org", 587, SmtpTls::StartTls),
             ("smtp://mail.example.org/", "mail.example.org", 587, SmtpTls::StartTls),
-            ("smtp://10.0.0.5:2525?tls=none", "10.0.0.5", 2525, SmtpTls::Off),
+            ("smtp://127.0.0.5:2525?tls=none", "127.0.0.5", 2525, SmtpTls::Off),
+            ("smtp://localhost?tls=none", "localhost", 25, SmtpTls::Off),
             ("smtp://a:b@127.0.0.1?tls=none", "127.0.0.1", 25, SmtpTls::Off),
             ("smtp://[::1]?tls=none", "::1", 25, SmtpTls::Off),
         ] {
@@ -152,6 +154,15 @@ mod tests {
         }
         let (name, password) = read("smtps://ada%40b:hunter2%2F@h").unwrap().login.unwrap();
         assert_eq!((name.as_str(), password.expose_secret()), ("ada@b", "hunter2/"));
+    }
+
+    #[test]
+    fn without_tls_letters_stay_on_this_machine() {
+        for host in ["mail.example.org", "10.0.0.5", "localhost.example.org", "[fd00::1]"] {
+            let problem = read(&format!("smtp://{host}?tls=none")).unwrap_err();
+            assert!(problem.contains("\n  SMTP_URL would send letters"), "{host}: {problem}");
+            read(&format!("smtp://{host}")).unwrap();
+        }
     }
 
     #[test]

@@ -53,12 +53,37 @@ fn https_is_production_which_refuses_what_only_suits_development() {
     assert!(text.contains("AUTH_SECRET") && text.contains("BASE_DOMAIN"), "{text}");
     let config = read(&[
         ("PUBLIC_URL", "https://fresco.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
         ("SIGNUP", "open"),
     ]);
     let config = config.unwrap();
     assert!(config.is_production() && config.traefik.https);
+}
+
+#[test]
+fn in_production_the_proxy_before_it_is_named() {
+    let with = |more: &[(&'static str, &'static str)]| {
+        let production = [
+            ("PUBLIC_URL", "https://fresco.example.org"),
+            ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("BASE_DOMAIN", "fresco.example.org"),
+            ("SIGNUP", "open"),
+        ];
+        [&production[..], more].concat()
+    };
+    for more in [&[][..], &[("TRUSTED_PROXIES", ",")], &[("LISTEN_ADDRESS", "::1")]] {
+        let text = problem(&with(more));
+        assert!(text.contains("\n  TRUSTED_PROXIES must be set in production"), "{text}");
+        assert!(text.contains("127.0.0.1 for Traefik") && text.contains("none says"), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+    let proxies = |more| read(&with(more)).unwrap().trusted_proxies.len();
+    assert_eq!(proxies(&[("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/24")]), 2);
+    assert_eq!(proxies(&[("TRUSTED_PROXIES", "none")]), 0);
+    assert_eq!(proxies(&[("LISTEN_ADDRESS", "0.0.0.0")]), 0);
+    assert!(read(&[]).unwrap().trusted_proxies.is_empty());
 }
 
 #[test]
@@ -107,6 +132,7 @@ fn where_docker_is_must_be_an_address_of_docker() {
 fn no_other_origin_may_call_in_production_unless_it_is_named() {
     let production = [
         ("PUBLIC_URL", "https://fresco.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
         ("SIGNUP", "open"),
@@ -199,6 +225,7 @@ fn limits_have_bounds() {
 fn in_production_it_must_be_said_who_may_sign_up() {
     let production = [
         ("PUBLIC_URL", "https://fresco.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
     ];
@@ -234,6 +261,7 @@ fn in_production_it_must_be_said_who_may_sign_up() {
 fn limits_are_wide_in_development_and_narrow_in_production() {
     let production = [
         ("PUBLIC_URL", "https://fresco.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("AUTH_SECRET", "0123456789abcdef0123456789abcdef"),
         ("BASE_DOMAIN", "fresco.example.org"),
         ("SIGNUP", "open"),

@@ -167,6 +167,16 @@ fn credentials(request: &Request) -> Result<(&Platform, Credentials), Problem> {
     Ok((platform, Credentials::of(request, https)?))
 }
 
+/// Whether a request carries a session or a key that lives. Who may make a call is looked at by the call.
+pub(crate) async fn is_known(request: &Request) -> Result<bool, Problem> {
+    let (platform, credentials) = credentials(request)?;
+    Ok(match credentials {
+        Credentials::None => false,
+        Credentials::Session(token) => platform.accounts.session(&token).await?.is_some(),
+        Credentials::Key(key) => platform.accounts.key_holder(&key).await?.is_some(),
+    })
+}
+
 async fn caller<A: Access>(request: &Request) -> Result<Caller<A>, Problem> {
     let (platform, credentials) = credentials(request)?;
     let accounts = &platform.accounts;

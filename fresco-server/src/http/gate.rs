@@ -291,16 +291,16 @@ fn pass() -> Response {
 
 fn refuse(platform: &Platform) -> Response {
     let words = format!(
-        "This site has not been set up yet. If it is yours, open it with its link, which you find at {}.",
+        "This site has not been set up yet. If it is yours, open it with its link, which you find <a href=\"{}\">in your account</a>.",
         platform.config.public_url
     );
     page(StatusCode::FORBIDDEN, &words)
 }
 
-/// A page with a sentence, which holds nothing that needs escaping.
+/// A page with a sentence in HTML.
 fn page(status: StatusCode, sentence: &str) -> Response {
     let body = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Not open yet</title></head>\n<body><p>{sentence}</p></body></html>\n"
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"color-scheme\" content=\"light dark\"><title>Not open yet</title></head>\n<body><p>{sentence}</p></body></html>\n"
     );
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();

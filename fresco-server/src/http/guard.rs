@@ -13,6 +13,7 @@ use poem::{Body, Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use crate::config::Config;
 use crate::http::addresses::Addresses;
+use crate::http::caller::is_known;
 use crate::http::client::ClientAddress;
 use crate::http::credentials::has_key;
 use crate::http::peers::{Peers, many};
@@ -20,8 +21,12 @@ use crate::http::problem::Problem;
 use crate::http::throttle::Throttle;
 use crate::origin::Origin;
 
-/// The largest body that is read: an update with many variables fits well.
-const MOST_BODY: usize = 1024 * 1024;
+/// The largest body that is read of whoever sends it: all of them together must fit into memory.
+const MOST_BODY: usize = 64 * 1024;
+/// The largest body of who may send many variables.
+const MOST_VARIABLES: usize = 1024 * 1024;
+/// Where variables are sent to.
+const TAKE_VARIABLES: [&str; 2] = ["/api/tenants.create", "/api/tenants.update"];
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
 /// Headers of a request from another origin that may be sent.
@@ -182,16 +187,25 @@ async fn read_body(request: &mut Request) -> Result<(), Problem> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return Ok(());
     }
-    let too_large = || {
-        let words = format!("The body may have at most {} KiB.", MOST_BODY / 1024);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words)
-    };
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MOST_BODY) {
+    let small = length.is_some_and(|length| length <= MOST_BODY);
+    // Strangers must not be able to fill the memory.
+    let large =
+        !small && TAKE_VARIABLES.contains(&request.uri().path()) && is_known(request).await?;
+    let most = if large { MOST_VARIABLES } else { MOST_BODY };
+    let too_large = || {
+        let words = format!(
+            "The body may have at most {} KiB; with variables, of who is signed in or has a key, {} KiB.",
+            MOST_BODY / 1024,
+            MOST_VARIABLES / 1024
+        );
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words)
+    };
+    if length.is_some_and(|length| length > most) {
         return Err(too_large());
     }
-    let body = request.take_body().into_bytes_limit(MOST_BODY);
+    let body = request.take_body().into_bytes_limit(most);
     match tokio::time::timeout(BODY_TIME, body).await {
         Ok(Ok(bytes)) => {
             request.set_body(Body::from_bytes(bytes));

@@ -146,9 +146,9 @@ impl Post {
     async fn send(&self, leased: &LeasedLetter, opened: &OpenedLetter) -> Result<(), Error> {
         let words = words::of(&self.platform.config, opened);
         match &self.way {
-            Way::Smtp(smtp) => smtp.send(leased.id, &leased.to, &words).await,
+            Way::Smtp(smtp) => smtp.send(leased.id, &opened.to, &words).await,
             Way::Log => {
-                let (to, subject) = (&leased.to, &words.subject);
+                let (to, subject) = (&opened.to, &words.subject);
                 tracing::info!(
                     "without SMTP_URL this letter goes nowhere but here\n\nTo: {to}\nSubject: {subject}\n\n{}",
                     words.text

@@ -112,9 +112,9 @@ mod tests {
     fn a_token_stands_behind_the_number_sign_of_a_link_of_ours() {
         let config =
             Config::read(&Values::new([("PUBLIC_URL", "http://fresco.example.org")])).unwrap();
-        let letter = Letter::ResetPassword;
+        let (to, letter) = ("ada@example.org".parse().unwrap(), Letter::ResetPassword);
         let secret = Some("0123abcd".into());
-        let opened = OpenedLetter { letter, secret, life: Duration::from_secs(3600) };
+        let opened = OpenedLetter { to, letter, secret, life: Duration::from_secs(3600) };
         let words = of(&config, &opened);
         let link = "\nhttp://fresco.example.org/reset-password#0123abcd\n";
         assert!(words.text.contains(link) && words.text.contains("within one hour"), "{words:?}");

@@ -39,7 +39,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "TRUSTED_PROXIES",
         None,
-        "The proxies before this server, which are believed when they say in X-Forwarded-For where a request comes from: addresses or networks, separated by commas; Traefik on this machine is 127.0.0.1",
+        "The proxies before this server, which are believed when they say in X-Forwarded-For where a request comes from: addresses or networks, separated by commas; Traefik on this machine is 127.0.0.1; `none` for no proxy; must be set in production where LISTEN_ADDRESS is loopback",
     ),
     setting(
         "CORS_ORIGIN",

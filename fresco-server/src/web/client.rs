@@ -10,9 +10,9 @@ use poem::{Request, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::http::client::ClientAddress;
+use crate::http::credentials::cookie_name;
 use crate::http::edge;
 use crate::platform::Platform;
 use crate::web::words;
@@ -42,6 +42,8 @@ impl fmt::Debug for Client {
 pub(super) struct OnBehalf {
     headers: HeaderMap,
     address: IpAddr,
+    /// The name of the session's cookie.
+    session: &'static str,
 }
 
 impl OnBehalf {
@@ -54,19 +56,22 @@ impl OnBehalf {
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let ClientAddress(address) = ClientAddress::of(request, &platform.config.trusted_proxies);
-        Self { headers, address }
+        Self { headers, address, session: cookie_name(platform.config.public_url.is_https()) }
     }
 
     /// The same, for a call that is done once.
-    pub(super) fn once(&self, key: Uuid) -> Self {
+    pub(super) fn once(&self, key: &str) -> Self {
         let mut headers = self.headers.clone();
-        headers.extend(HeaderValue::try_from(key.to_string()).ok().map(|key| (IDEMPOTENCY, key)));
-        Self { headers, address: self.address }
+        headers.extend(HeaderValue::from_str(key).ok().map(|key| (IDEMPOTENCY, key)));
+        Self { headers, ..*self }
     }
 
-    /// Whether it may be somebody who is, or was, signed in.
-    pub(super) fn has_cookie(&self) -> bool {
-        self.headers.contains_key(header::COOKIE)
+    /// Whether it may be somebody who is, or was, signed in. Other cookies may be of the whole domain.
+    pub(super) fn has_session(&self) -> bool {
+        let lines = self.headers.get_all(header::COOKIE).iter();
+        let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
+        let mut names = pairs.filter_map(|pair| pair.trim().split_once('='));
+        names.any(|(name, _)| name == self.session)
     }
 }
 

@@ -127,7 +127,7 @@ impl Web {
     /// What hinders knowing it.
     async fn account(&self, by: &OnBehalf) -> Result<Option<Account>, Refusal> {
         // Without a cookie there is nobody to ask after.
-        if !by.has_cookie() {
+        if !by.has_session() {
             return Ok(None);
         }
         let session = self.client.call::<SignedIn>(by, "auth.getSession", &json!({})).await;

@@ -22,6 +22,8 @@ pub(super) struct Tenant {
     pub(super) last_deployed_at: Option<DateTime<Utc>>,
     pub(super) error: Option<Failure>,
     pub(super) expires_at: Option<DateTime<Utc>>,
+    /// Whether its app waits for its owner.
+    pub(super) unclaimed: bool,
     /// What is being done with it.
     pub(super) operation: Option<UnderWay>,
 }
@@ -79,6 +81,13 @@ pub(super) struct Step {
 pub(super) struct Claim {
     pub(super) url: String,
     pub(super) until: Option<DateTime<Utc>>,
+}
+
+impl Claim {
+    /// Whether the time is over in which the app is to be set up.
+    pub(super) fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| until <= Utc::now())
+    }
 }
 
 /// A text in the words of the pages.
@@ -217,5 +226,20 @@ impl Step {
     pub(super) fn seconds(&self) -> Option<String> {
         let took = self.finished_at? - self.started_at?;
         Some(format!("{:.1} s", took.as_seconds_f64()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn an_app_locks_itself_after_a_time() {
+        let claim = |until| Claim { url: String::new(), until };
+        let at = |seconds| Some(Utc::now() + TimeDelta::seconds(seconds));
+        assert!(claim(at(-1)).is_late());
+        assert!(!claim(at(60)).is_late() && !claim(None).is_late());
     }
 }

@@ -81,7 +81,7 @@ impl Visit {
             // Whoever looks at the address of a form is led to its page.
             target: self.form.some("back").unwrap_or(&self.target).to_owned(),
             path: self.path.clone(),
-            had_session: self.by.has_cookie(),
+            had_session: self.by.has_session(),
         }
     }
 
@@ -179,7 +179,7 @@ impl Visit {
         &self,
         name: &str,
         body: Value,
-        key: Uuid,
+        key: &str,
     ) -> Result<T, Refusal> {
         Ok(self.web.client.call(&self.by.once(key), name, &body).await?.body)
     }

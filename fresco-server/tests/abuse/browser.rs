@@ -13,8 +13,9 @@ use serde_json::json;
 use crate::support::postgres::Database;
 use crate::support::site::Site;
 
-const PRODUCTION: [(&str, &str); 3] = [
+const PRODUCTION: [(&str, &str); 4] = [
     ("PUBLIC_URL", "https://fresco.example.org"),
+    ("TRUSTED_PROXIES", "127.0.0.1"),
     ("BASE_DOMAIN", "fresco.example.org"),
     ("SIGNUP", "open"),
 ];

@@ -11,6 +11,7 @@
 mod support;
 
 mod admins;
+mod deletion;
 mod keys;
 mod matrix;
 mod suspension;

@@ -89,6 +89,27 @@ async fn the_end_of_each_operation_is_told_once() {
     assert_eq!(row.tenant_id.unwrap().to_string(), failing.text("tenantId"));
 }
 
+/// More than are looked through at first.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn ends_are_told_however_many_there_were_between_two_looks() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada@example.org").await;
+    let made = site.post_with(&ada, "/api/tenants.create", json!({ "subdomain": "study" })).await;
+    site.done(made.text("operationId")).await;
+    assert_eq!(look(&site.platform).await, 1);
+    let id: TenantId = made.text("tenantId").parse().unwrap();
+    for _ in 0..45 {
+        let restarted = site.orchestrator.restart_tenant(id, Actor::System).await.unwrap();
+        site.done(&restarted.operation.id.to_string()).await;
+    }
+    assert_eq!(look(&site.platform).await, 45);
+    assert_eq!(look(&site.platform).await, 0);
+    let all = rows(&site.platform.accounts).await;
+    let restarts = ends(&all).iter().filter(|(event, ..)| *event == "operation_restart").count();
+    assert_eq!(restarts, 45);
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn who_is_barred_is_told_once() {

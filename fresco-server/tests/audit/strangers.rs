@@ -59,6 +59,45 @@ async fn pages_of_other_sites_have_room_of_their_own() {
     assert_eq!((of("foreign_origin"), of("invalid_request"), all.len()), (5, 1, 6), "{all:#?}");
 }
 
+/// Who signs out without having been signed in has done nothing, however often.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn who_is_not_signed_in_and_signs_out_is_not_written_down() {
+    let site = Site::new().await;
+    let ada = site.sign_up("ada@example.org").await;
+    site.post_with(&ada, "/api/auth.signOut", json!({})).await.ok();
+    for cookie in ["", &ada, "fresco_session=nonsense"] {
+        site.post_with(cookie, "/api/auth.signOut", json!({})).await.ok();
+    }
+    let all = rows(&site.platform.accounts).await;
+    let outs: Vec<_> = all.iter().filter(|row| row.event == "auth_sign_out").collect();
+    assert_eq!((outs.len(), &*outs[0].actor), (1, "user"), "{all:#?}");
+}
+
+/// What strangers do keeps what somebody known was refused out of the log no more than what they did; nor
+/// does another account.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn refusals_of_who_is_signed_in_have_room_of_their_own() {
+    let site = Site::new().await;
+    let (ada, eve) = (site.sign_up("ada@example.org").await, site.sign_up("eve@example.org").await);
+    let refused = async |cookie: &str, times: usize| {
+        for _ in 0..times {
+            site.post_with(cookie, "/api/admin.users", json!({})).await.refuses(403, "not_admin");
+        }
+    };
+    for _ in 0..30 {
+        site.post("/api/auth.signIn", json!({})).await.refuses(400, "invalid_request");
+    }
+    refused(&eve, 15).await;
+    refused(&ada, 1).await;
+    let all = rows(&site.platform.accounts).await;
+    let of = |outcome: &str| all.iter().filter(|row| row.outcome == outcome).count();
+    assert_eq!((of("invalid_request"), of("not_admin")), (20, 11), "{all:#?}");
+    let (last, signed_up) = (all.last().unwrap(), &all[0]);
+    assert_eq!((&*last.event, last.actor_id), ("admin_users", signed_up.actor_id));
+}
+
 /// What was typed into a field that is none of a secret's is not kept either.
 #[tokio::test]
 #[ignore = "needs Docker"]

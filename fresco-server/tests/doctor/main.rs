@@ -247,6 +247,7 @@ async fn what_will_do_for_development_may_be_wrong_in_production() {
     assert_eq!(said.code, ExitCode::SUCCESS);
     let said = wiring
         .with("PUBLIC_URL", "https://fresco.test")
+        .with("TRUSTED_PROXIES", "127.0.0.1")
         .with("BASE_DOMAIN", "fresco.test")
         .with("SIGNUP", "open")
         .examine()

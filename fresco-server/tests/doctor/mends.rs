@@ -112,6 +112,7 @@ async fn a_postgresql_that_is_too_old_for_production_is_told_of_by_both() {
     let production = stack
         .wiring
         .with("PUBLIC_URL", "https://fresco.test")
+        .with("TRUSTED_PROXIES", "127.0.0.1")
         .with("BASE_DOMAIN", "fresco.test")
         .with("SIGNUP", "open");
     production.examine().await.is_wrong("PostgreSQL 15", &["production needs 16 or newer"]);

@@ -185,4 +185,7 @@ async fn the_audit_log_is_read_by_instance_and_by_account() {
         let wrong = root.get(&format!("/admin/audit?{wrong}")).await;
         assert_eq!(wrong.status, 400, "{}", wrong.text);
     }
+    // The form stays, with what was typed.
+    let wrong = root.get("/admin/audit?tenant=ants&event=sign_up").await.is(400);
+    wrong.has("role=\"alert\"").has("value=\"ants\"").has("value=\"sign_up\"");
 }

@@ -1,5 +1,6 @@
 //! A person's instances, as somebody sees and handles them who runs no script.
 
+use fresco_core::TenantId;
 use serde_json::{Value, json};
 
 use crate::{Shown, Visitor, site};
@@ -108,6 +109,45 @@ async fn from_the_first_to_the_last_button() {
     ada.get(&removal).await.leads_to(&page);
     ada.get(&format!("{page}/log")).await.is(200).has("its log with it");
     ada.send(&format!("{page}/start"), &[]).await.is(404);
+}
+
+/// By two clicks, or by whom no answer reached: what the first made is what the second leads to.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_form_sent_twice_makes_one_instance() {
+    let site = site(&[]).await;
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    running(&ada, "bees").await;
+    let form = ada.get("/instances/new").await.is(200);
+    let (_, once) = form.text.split_once("name=\"once\" value=\"").unwrap();
+    let once = once.split_once('"').unwrap().0;
+    // Another name is another wish, also in the same form.
+    let taken = ada.send("/instances/new", &[("subdomain", "bees"), ("once", once)]).await.is(409);
+    taken.has("id=\"subdomain-wrong\"").has(once);
+    let sent = [("subdomain", "ants"), ("once", once)];
+    let made = ada.send("/instances/new", &sent).await;
+    let again = ada.send("/instances/new", &sent).await;
+    again.leads_to(made.header("location"));
+    ada.get("/dashboard").await.is(200).has("2 instances");
+}
+
+/// An app that gives itself to its first visitor is nobody's to visit before its owner was there.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_is_to_be_set_up_is_not_offered_for_a_visit() {
+    let site = site(&[("FRESCO_APP", "fresco"), ("FRESCO_IMAGE", "memory/app:1")]).await;
+    let mut ada = Visitor::known(&site, "ada@example.org").await;
+    let id = running(&ada, "ants").await;
+    // As the gate does before the first container.
+    let tenant = TenantId::from_uuid(id.parse().unwrap());
+    site.database.accounts().await.close_claim(tenant).await.unwrap();
+    let page = format!("/instances/{id}");
+    let visit = "href=\"http://ants.localhost\"";
+    ada.get(&page).await.is(200).has("Make it yours").has("after that the app locks").lacks(visit);
+    ada.get("/dashboard").await.is(200).has("set it up first").lacks(visit);
+    ada.send(&format!("{page}/open"), &[]).await.leads_to(&format!("{page}?done=opened"));
+    ada.get(&page).await.is(200).lacks("Make it yours").has(visit);
+    ada.get("/dashboard").await.is(200).lacks("set it up first").has(visit);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ async fn the_first_page_says_what_this_is_and_leads_on() {
 async fn the_first_page_promises_what_the_settings_hold() {
     let production = [
         ("PUBLIC_URL", "https://fresco.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("BASE_DOMAIN", "fresco.example.org"),
         ("SIGNUP", "invite"),
         ("OPERATOR_NAME", "The <lab>"),

@@ -26,6 +26,7 @@ async fn whether_an_address_has_an_account_is_told_to_nobody() {
 async fn where_there_is_no_mail_people_are_told_whom_to_ask() {
     let production = [
         ("PUBLIC_URL", "https://fresco.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("BASE_DOMAIN", "fresco.example.org"),
         ("SIGNUP", "open"),
     ];

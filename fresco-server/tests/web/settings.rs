@@ -44,7 +44,7 @@ async fn a_name_is_saved_and_what_is_wrong_with_it_said() {
     let long = "x".repeat(201);
     let page = ada.send("/settings", &[("name", &long)]).await.is(422);
     page.has("role=\"alert\"")
-        .has("aria-describedby=\"name-wrong\"")
+        .has("aria-describedby=\"name-wrong name-hint\"")
         .has("id=\"name-wrong\"")
         .has(&long);
     // Without mail there is no letter to wait for, and no form that would need one.

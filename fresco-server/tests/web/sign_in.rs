@@ -105,4 +105,7 @@ async fn a_page_for_its_owner_asks_to_sign_in_and_says_when_a_session_has_ended(
     let to = format!("/login?{to}&done=session_ended");
     ada.get(path).await.leads_to(&to);
     ada.get(&to).await.is(200).has("Your session has ended.");
+    // A cookie of somebody else, such as of a whole university, is no session that ended.
+    ada.cookie = "_visits=1".to_owned();
+    ada.get(path).await.leads_to(to.strip_suffix("&done=session_ended").unwrap());
 }

@@ -130,6 +130,7 @@ async fn a_cookie_that_was_planted_beside_is_not_believed() {
 async fn over_https_the_cookie_is_of_this_host_alone() {
     let settings = [
         ("PUBLIC_URL", "https://fresco.example.org"),
+        ("TRUSTED_PROXIES", "127.0.0.1"),
         ("BASE_DOMAIN", "fresco.example.org"),
         ("SIGNUP", "open"),
     ];

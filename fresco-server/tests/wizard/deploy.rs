@@ -224,7 +224,7 @@ async fn suggestions_can_be_had() {
     }
     assert_eq!(check("!!!".into()).await.ok().body["suggestions"], json!([]));
     assert_eq!(check("a".repeat(256)).await.ok().body["reason"], "invalid");
-    for text in ["a".repeat(257), "ä".repeat(100_000)] {
+    for text in ["a".repeat(257), "ä".repeat(30_000)] {
         check(text).await.refuses_field("subdomain");
     }
 }

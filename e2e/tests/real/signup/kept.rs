@@ -167,6 +167,13 @@ pub(crate) async fn who_comes_too_late_begins_again(stack: &Stack) {
     browser.wait_for("#account-form").await;
     assert_eq!(browser.value("#email").await, "");
     scene.is_clean_but("404", "404").await;
+    // Whoever comes back after the hour has nothing typed here, and is not told so.
+    scene.account().await;
+    stack.superuser_in(&database, over).await;
+    browser.reload().await;
+    browser.wait_for_text_in("#told", "nothing was created").await;
+    browser.wait_for("#account-form").await;
+    scene.is_clean_but("404", "404").await;
     scene.end().await;
 }
 

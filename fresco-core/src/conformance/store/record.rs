@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    HOUR, LONG, begun, created, done, leased, numbers, operation_now, recorded, success,
+    HOUR, LONG, begun, created, destroyed, done, leased, numbers, operation_now, recorded, success,
     tenant_now, told,
 };
 use crate::conformance::StoreFixture;
 use crate::conformance::support::refused;
 use crate::{
-    Change, Direction, Entry, ErrorKind, Event, ImageId, LeaseTerms, OperationStatus, Step,
-    StepStatus, TenantStatus,
+    Change, Direction, Entry, ErrorKind, Event, Failure, ImageId, LeaseTerms, OperationStatus,
+    Step, StepStatus, TenantStatus,
 };
 
 /// Stage, state and event are there, or none of them.
@@ -91,5 +91,34 @@ pub async fn record_numbers_events<F: StoreFixture + ?Sized>(fixture: &F) {
     }
     for id in [other.id, operation.id] {
         assert_eq!(numbers(&told(&store, id, 0).await), [1, 2, 3], "the events' numbers");
+    }
+}
+
+/// The app's last lines are gone with its tenant: no operation and no event tells them any more.
+pub async fn record_of_the_end_forgets_the_apps_last_lines<F: StoreFixture + ?Sized>(fixture: &F) {
+    let store = fixture.store();
+    let mut failed = Vec::new();
+    for _ in 0..2 {
+        let (tenant, operation) = created(&store).await;
+        let lease = leased(&store, &LONG).await;
+        let mut entry = success(&lease);
+        entry.tenant.status = TenantStatus::Error;
+        let failure = Failure::new(ErrorKind::Internal, Step::Ready, "it exited with code 1");
+        entry.change = Some(Change::Failed(failure.with_log_tail(vec!["of somebody".into()])));
+        recorded(&store, &lease, &entry).await;
+        failed.push((tenant.id, operation.id));
+    }
+    let [(gone, gones), (_, stays)] = [failed[0], failed[1]];
+    destroyed(&store, &tenant_now(&store, gone).await).await;
+    for (operation, lines) in [(gones, 0), (stays, 1)] {
+        let now = operation_now(&store, operation).await;
+        let error = now.error.as_ref().expect("why it failed stays");
+        assert_eq!(error.message, "it exited with code 1", "the words");
+        assert_eq!(error.log_tail.len(), lines, "the app's lines, in the operation");
+        let events = told(&store, operation, 0).await;
+        let Some(Event::Done { operation: last, .. }) = events.last() else {
+            panic!("the last event tells the failure, not {events:?}");
+        };
+        assert_eq!(**last, now, "the operation in its last event");
     }
 }

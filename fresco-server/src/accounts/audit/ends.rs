@@ -55,6 +55,12 @@ impl EndedOperation {
         };
         Some(Self { id: operation.id.as_uuid(), at, event, outcome, actor, actor_id, means })
     }
+
+    /// When it ended.
+    #[must_use]
+    pub const fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
 }
 
 impl Accounts {
@@ -87,6 +93,21 @@ impl Accounts {
                 .map(|(id, _)| *id);
             untold.extend(changed);
             Ok(untold)
+        })
+        .await
+    }
+
+    /// Up to which end of a tenant's operations the log has been told. What ended before there was a log is
+    /// not in it.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn audit_told(&self, tenant: TenantId) -> Result<DateTime<Utc>> {
+        call("accounts.audit_told", async {
+            let sql = "SELECT coalesce((SELECT ended_at FROM fresco_server.audit_tenants
+                        WHERE tenant = $1), begun_at) FROM fresco_server.audit_head";
+            let client = self.database().client().await?;
+            Ok(client.query_one(sql, &[&tenant.as_uuid()]).await.mapped()?.get(0))
         })
         .await
     }

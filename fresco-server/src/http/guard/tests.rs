@@ -10,6 +10,7 @@ use crate::settings::Values;
 const DEVELOPMENT: &[(&str, &str)] = &[];
 const PRODUCTION: &[(&str, &str)] = &[
     ("PUBLIC_URL", "https://fresco.example.org"),
+    ("TRUSTED_PROXIES", "127.0.0.1"),
     ("CORS_ORIGIN", "https://apps.example.org"),
     ("BASE_DOMAIN", "fresco.example.org"),
     ("AUTH_SECRET", "0123456789012345678901234567890123456789"),
@@ -380,6 +381,7 @@ async fn whoever_asks_too_often_is_told_when_to_come_again_and_others_are_not() 
         let request = client.post(path).header("host", "localhost").header("x-forwarded-for", from);
         request
             .header("origin", "http://localhost:3001")
+            .header("content-length", "2")
             .content_type("application/json")
             .body("{}")
             .send()

@@ -1,7 +1,7 @@
 //! A further instance.
 
 use askama::Template;
-use fresco_core::Isolation;
+use fresco_core::{Isolation, Subdomain};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -34,6 +34,8 @@ struct NewInstance {
     /// What stands behind the name in its address.
     after: String,
     subdomain: String,
+    /// What tells one wish from the next: the same form, sent once more, makes no second instance.
+    once: Uuid,
     /// Whether it gets a database of its own.
     own_database: bool,
     /// What is wrong with the subdomain.
@@ -45,8 +47,9 @@ impl NewInstance {
     fn of(visit: &Visit, page: Page, subdomain: &str) -> Self {
         let ((_, after), subdomain) = (visit.address_around(), subdomain.trim().to_owned());
         let own_database = visit.config().tenants.isolation == Isolation::Database;
+        let once = visit.form().get("once").parse().unwrap_or_else(|_| Uuid::new_v4());
         let suggestions = Vec::new();
-        Self { page, after, subdomain, own_database, wrong: None, suggestions }
+        Self { page, after, subdomain, once, own_database, wrong: None, suggestions }
     }
 }
 
@@ -69,8 +72,15 @@ async fn create(visit: Visit) -> Outcome {
         Err(Stop::Refused(refusal)) if refusal.is_not_signed_in() => return sign_in(),
         known => known?,
     };
-    let created: Result<Created, _> =
-        visit.call("tenants.create", json!({"subdomain": subdomain})).await;
+    let wish = json!({"subdomain": subdomain});
+    let once: Option<Uuid> = visit.form().get("once").parse().ok();
+    let created: Result<Created, _> = match once.zip(subdomain.parse::<Subdomain>().ok()) {
+        // Another name is another wish of the same form.
+        Some((once, name)) => {
+            visit.call_once("tenants.create", wish, &format!("{once}.{name}")).await
+        }
+        None => visit.call("tenants.create", wish).await,
+    };
     let refusal = match created {
         Ok(created) => return go(&format!("/instances/{}?done=creating", created.tenant_id)),
         Err(refusal) if refusal.is_not_signed_in() => return sign_in(),

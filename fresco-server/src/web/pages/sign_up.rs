@@ -212,7 +212,12 @@ async fn shown(visit: &Visit, refusal: Option<Refusal>) -> Outcome {
         return go(&format!("/instances/{}", tenant.id));
     };
     let app = &visit.config().tenants.app;
-    let page = visit.page("Your instance").with_notice(refusal.as_ref().map(Notice::refusal));
+    let title = match state {
+        "working" => "Setting up your instance",
+        "failed" => "It did not work this time",
+        _ => "Your instance is ready",
+    };
+    let page = visit.page(title).with_notice(refusal.as_ref().map(Notice::refusal));
     let page = Deployment {
         page,
         way: way(if state == "ready" { "ready" } else { "deployment" }),

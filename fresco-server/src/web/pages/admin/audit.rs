@@ -2,14 +2,16 @@
 
 use askama::Template;
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use poem::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::web::Pages;
+use crate::web::client::Refusal;
 use crate::web::layout::Page;
 use crate::web::pages::list::{Pager, asked_page};
-use crate::web::visit::{Outcome, Visit, show};
+use crate::web::visit::{Outcome, Visit, show, show_refused};
 
 /// Rows a page: they are short.
 const ROWS: u32 = 50;
@@ -89,6 +91,15 @@ async fn audit(visit: Visit) -> Outcome {
     let filled = |name| visit.query(name).trim().to_owned();
     let (tenant, user, event) = (filled("tenant"), filled("user"), filled("event"));
     let (from, to) = (filled("from"), filled("to"));
+    let is_id = |text: &str| text.is_empty() || Uuid::parse_str(text).is_ok();
+    if !is_id(&tenant) || !is_id(&user) {
+        let words = "An id is 32 digits and letters a to f, with hyphens in between. It stands in the address of the page of an instance or an account.";
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, "invalid", words);
+        let page = visit.refused_page("Audit log", &refusal);
+        let (entries, pager) = (Vec::new(), Pager::new(1, 0, "/admin/audit", &[]));
+        let refused = Audit { page, entries, total: 0, pager, tenant, user, event, from, to };
+        return show_refused(&refusal, &refused);
+    }
     let some = |text: &String| (!text.is_empty()).then(|| text.clone());
     let body = json!({
         "page": asked_page(&visit), "limit": ROWS, "tenantId": some(&tenant), "userId": some(&user),

@@ -29,8 +29,12 @@ impl User {
         self.role == "admin"
     }
 
-    pub(super) fn called(&self) -> &str {
-        self.name.as_deref().unwrap_or(&self.email)
+    /// Names are what people call themselves: the address goes with it.
+    pub(super) fn called(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name} ({})", self.email),
+            None => self.email.clone(),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ async fn create(visit: Visit) -> Outcome {
         (form.get("name").to_owned(), form.get("days").parse().unwrap_or(USUAL_LIFE));
     let once = form.get("once").parse().unwrap_or_else(|_| Uuid::new_v4());
     let body = json!({"name": name, "scopes": scopes, "expiresInDays": days});
-    match visit.call_once::<Created>("apiKeys.create", body, once).await {
+    match visit.call_once::<Created>("apiKeys.create", body, &once.to_string()).await {
         Ok(Created { key, details }) => {
             show(&MadeKey { page: visit.page("Your new key"), key, details })
         }
