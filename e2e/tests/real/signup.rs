@@ -195,10 +195,12 @@ pub(crate) async fn from_the_first_step_to_a_page_of_ones_own(stack: &Stack) {
     scene.ready().await;
     scene.again("#deployment[data-state=ready]").await;
     scene.look("6-ready").await;
-    let shown = "return document.querySelector('.address a').href;";
-    let shown = browser.run(shown, Vec::new()).await;
     let url = format!("http://{subdomain}.{DOMAIN}:{}", stack.proxy_ports().0);
-    assert_eq!(shown, format!("{url}/"));
+    // Nobody is led there before it is set up.
+    browser.wait_for_text_in("#host", &url).await;
+    let led = "return [...document.links].filter((link) => link.href.startsWith(args[0])).map((link) => link.id);";
+    let led = browser.run(led, vec![json!(url)]).await;
+    assert_eq!(led, json!(["claim-link"]));
     scene.is_clean().await;
 
     let page = browser.url().await;

@@ -123,7 +123,7 @@ pub(crate) async fn a_set_up_as_it_is_told(stack: &Stack) {
     happen("'done', 1, {}").await;
     scene.ready().await;
 
-    let address = "return document.querySelector('.address a').href.replace(/\\/$/, '');";
+    let address = "return document.getElementById('host').textContent.replace(/\\/$/, '');";
     let address = browser.run(address, Vec::new()).await;
     assert!(address.as_str().is_some_and(|address| address.contains(subdomain)), "{address}");
     browser.allow_clipboard().await;
