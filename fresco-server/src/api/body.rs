@@ -54,6 +54,12 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
         let bytes = <Vec<u8> as FromRequest>::from_request(request, body).await?;
         let read = || serde_json::from_slice::<Value>(&bytes);
         let value = read().map_err(|error| unreadable(&format!("it is no JSON: {error}"), ""))?;
+        // The framework takes a null for nothing, which no field is described to be.
+        if has_null(&value)
+            && let Some(problem) = fault::<T>(&value)
+        {
+            return Err(problem.into());
+        }
         let told = T::parse_from_json(Some(value));
         Ok(Self(told.map_err(|_| wrong::<T>(&read().unwrap_or_default()))?))
     }
@@ -66,15 +72,32 @@ fn unreadable(words: &str, field: &str) -> Problem {
     if field.is_empty() { problem } else { problem.of_field(field) }
 }
 
-/// What is wrong with a value that a `T` can't be read from. No value is repeated: it may be a
-/// secret that went into the wrong place.
+/// What is wrong with a value that a `T` can't be read from.
 fn wrong<T: Type>(value: &Value) -> Problem {
+    fault::<T>(value).unwrap_or_else(|| {
+        unreadable("it is not what this call takes; /docs shows what it does", "")
+    })
+}
+
+/// Where a value is not as a `T` is described. No value is repeated: it may be a secret that went into
+/// the wrong place.
+fn fault<T: Type>(value: &Value) -> Option<Problem> {
     let mut registry = Registry::new();
     T::register(&mut registry);
-    match (Search { schemas: &registry.schemas }).fault(&T::schema_ref(), value, "") {
-        Some((field, what)) if field.is_empty() => unreadable(&format!("it {what}"), ""),
-        Some((field, what)) => unreadable(&format!("{field} {what}"), &field),
-        None => unreadable("it is not what this call takes; /docs shows what it does", ""),
+    let (field, what) =
+        (Search { schemas: &registry.schemas }).fault(&T::schema_ref(), value, "")?;
+    Some(match &*field {
+        "" => unreadable(&format!("it {what}"), ""),
+        _ => unreadable(&format!("{field} {what}"), &field),
+    })
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        _ => false,
     }
 }
 
@@ -122,7 +145,7 @@ impl Search<'_> {
                 None | Some(Value::Null) if schema.required.contains(name) => {
                     Some((inner(name), "is missing".to_owned()))
                 }
-                None | Some(Value::Null) => None,
+                None => None,
                 Some(value) => self.fault(of, value, &inner(name)),
             };
             if fault.is_some() {

@@ -134,7 +134,7 @@ impl Client {
         body: &Value,
     ) -> Result<Answered<T>, Refusal> {
         let request = Request::builder().method(Method::POST).uri_str(format!("/api/{name}"));
-        let mut response = self.send(by, request.body(body.to_string())).await;
+        let mut response = self.send(by, request.body(without_nulls(body).to_string())).await;
         let cookies = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
         if !response.status().is_success() {
             let refusal: Refusal = read(name, &mut response).await?;
@@ -174,4 +174,15 @@ async fn read<T: DeserializeOwned>(name: &str, answer: &mut Response) -> Result<
     let bytes = answer.take_body().into_bytes_limit(MOST_ANSWER).await;
     let bytes = bytes.map_err(|error| unreadable(&error))?;
     serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))
+}
+
+/// What a page knows nothing of is not told.
+fn without_nulls(body: &Value) -> Value {
+    match body {
+        Value::Object(fields) => {
+            let known = fields.iter().filter(|(_, value)| !value.is_null());
+            known.map(|(name, value)| (name.clone(), without_nulls(value))).collect()
+        }
+        _ => body.clone(),
+    }
 }
