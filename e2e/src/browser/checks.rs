@@ -39,7 +39,7 @@ impl Browser {
 
     /// What axe-core finds with its rules about colours alone: the others know no theme.
     pub async fn axe_colours(&self) -> Vec<Violation> {
-        self.ask_axe(json!({"runOnly": ["cat.color"]})).await
+        self.ask_axe(json!({"runOnly": ["color-contrast", "link-in-text-block"]})).await
     }
 
     async fn ask_axe(&self, options: Value) -> Vec<Violation> {

@@ -107,7 +107,12 @@ pub(super) const STATES: &[State] = &[
     after("signup-3-free", Who::Nobody, "/signup", &[ACCOUNT, USE, FREE]),
     after("signup-4-terms", Who::Nobody, "/signup", &[ACCOUNT, USE, FREE, ADDRESS]),
     after("signup-loading", Who::Nobody, "/signup", &[ACCOUNT, &[Again(SILENT), See("#loading")]]),
-    after("signup-loading-failed", Who::Nobody, "/signup", &[ACCOUNT, &[Again(CUT), See("#over")]]),
+    after(
+        "signup-loading-failed",
+        Who::Nobody,
+        "/signup",
+        &[ACCOUNT, &[Again(CUT), See("#over"), See("#loading")]],
+    ),
     after(
         "signup-no-room",
         Who::Nobody,
