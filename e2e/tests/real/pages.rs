@@ -21,7 +21,6 @@ pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
     for sight in site.sights().await {
         site.serve(sight.setup).await;
         let name = format!("{} ({}", sight.name, sight.who.name());
-        let mut first_paint = f64::INFINITY;
         for size in [DESKTOP, PHONE] {
             if present != Some(sight.who) {
                 site.enter(&browser, sight.who).await;
@@ -33,7 +32,6 @@ pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
             browser.forget_files().await;
             sight.show(&site, &browser).await;
             let load = browser.load().await;
-            first_paint = first_paint.min(load.first_paint);
             let mut found = faults_of_load(&load, &site.origin(sight.setup));
             found.extend(violations(browser.axe().await));
             let wider = browser.overflow().await;
@@ -49,18 +47,18 @@ pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
             found.extend(
                 complaints.into_iter().map(|told| format!("the browser complains: {told}")),
             );
+            // What comes of an act is no first load.
+            if sight.acts.is_empty() {
+                let wait = least_wait(&browser, load.first_paint).await;
+                if wait >= MOST_WAIT {
+                    found.push(format!("nothing is seen for {wait:.0} ms"));
+                }
+            }
             faults.extend(
                 found.into_iter().map(|fault| format!("{name}, {} wide): {fault}", size.0)),
             );
             if sight.ends_session() {
                 present = None;
-            }
-        }
-        // What comes of an act is no first load.
-        if sight.acts.is_empty() {
-            let wait = least_wait(&browser, first_paint).await;
-            if wait >= MOST_WAIT {
-                faults.push(format!("{name}): nothing is seen for {wait:.0} ms"));
             }
         }
     }
