@@ -82,6 +82,7 @@ function follow(after = "") {
     },
     // As while its container is made anew.
     refused: () => {
+      clearTimeout(live);
       say("Waiting for the app");
       look();
     },

@@ -84,9 +84,10 @@ function show(step, { focus = true, replace = false } = {}) {
   if (focus) at(`${current}-title`).focus();
 }
 
+const renamed = () => at("email").value.trim() !== state.email || at("name").value.trim() !== (state.data.name ?? "");
 /** What stands in the form of a step and is not what the server holds. */
 const EDITED = {
-  account: () => at("email").value.trim() !== state.email || at("password").value || at("name").value.trim() !== (state.data.name ?? ""),
+  account: () => renamed() || at("password").value,
   use: () => useCase() !== state.data.useCase || (useCase() === "other" && at("otherText").value.trim() !== (state.data.otherText ?? "")),
   address: () => subdomain() !== state.data.subdomain,
 };
@@ -113,7 +114,7 @@ function showAccount() {
 function hintPassword() {
   at("password-hint").textContent = known ? "The password of the account that this address has."
     : !state?.stepCompleted ? "At least 10 characters. A few words in a row are easy to remember."
-    : EDITED.account() ? "Type your password once more, since you changed something here."
+    : renamed() ? "Type your password once more, since you changed something here."
     : "Leave it empty to keep the one that you typed.";
 }
 at("account-form").addEventListener("input", hintPassword);

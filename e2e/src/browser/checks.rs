@@ -34,15 +34,6 @@ pub struct Load {
 impl Browser {
     /// What axe-core finds on the page, with all its rules, and the sizes of targets.
     pub async fn axe(&self) -> Vec<Violation> {
-        self.ask_axe(json!({"rules": {"target-size": {"enabled": true}}})).await
-    }
-
-    /// What axe-core finds with its rules about colours alone: the others know no theme.
-    pub async fn axe_colours(&self) -> Vec<Violation> {
-        self.ask_axe(json!({"runOnly": ["color-contrast", "link-in-text-block"]})).await
-    }
-
-    async fn ask_axe(&self, options: Value) -> Vec<Violation> {
         let source = std::fs::read_to_string(Path::new(AXE));
         let source =
             source.unwrap_or_else(|error| panic!("run dev/axe, which fetches axe-core: {error}"));
@@ -55,11 +46,12 @@ impl Browser {
                 // Colours on their way to others are those of no theme.
                 "await Promise.all(document.getAnimations().filter((it) => it instanceof CSSTransition)
                      .map((it) => it.finished.catch(() => {})));
-                 const options = {resultTypes: ['violations'], ...args[0]};
-                 const {violations} = await axe.run(document, options);
+                 const {violations} = await axe.run(document, {
+                     resultTypes: ['violations'], rules: {'target-size': {enabled: true}},
+                 });
                  return violations.map(({id, help, nodes}) => ({id, help, nodes: nodes.map(
                      (node) => `${node.html}: ${node.failureSummary}`)}));",
-                vec![options],
+                Vec::new(),
             )
             .await;
         let found = found.as_array().unwrap_or_else(|| panic!("axe-core: {found}"));

@@ -40,7 +40,7 @@ pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
             }
             // Not loaded again: a theme is the style sheet's alone, which follows the visitor's at once.
             browser.theme(Theme::Dark).await;
-            let dark = violations(browser.axe_colours().await);
+            let dark = violations(browser.axe().await);
             found.extend(dark.map(|fault| format!("dark: {fault}")));
             let mut complaints = browser.complaints().await;
             complaints.retain(|told| !sight.complains.iter().any(|known| told.contains(known)));
