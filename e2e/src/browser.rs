@@ -20,9 +20,10 @@ use tokio::time::Instant;
 pub use self::checks::{Load, Violation};
 use self::view::View;
 pub use self::view::{DESKTOP, PHONE, Theme};
+use crate::pauses::Pauses;
 
 /// How long anything may take that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser. Dropping it ends it; call [`Browser::close`] where a test goes on.
 #[derive(Debug)]
@@ -150,6 +151,7 @@ impl Browser {
         let mark = "window.stays = true;";
         self.driver.execute(format!("{mark}{script}"), args).await.expect(script);
         let deadline = Instant::now() + PATIENCE;
+        let mut pauses = Pauses::default();
         let gone = "return window.stays === undefined && document.readyState === 'complete';";
         loop {
             // In between there is no page to ask.
@@ -158,7 +160,7 @@ impl Browser {
                 return;
             }
             assert!(Instant::now() < deadline, "no other page within {PATIENCE:?}: {script}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            pauses.next().await;
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod browser;
 mod events;
+mod pauses;
 mod ports;
 pub mod proxy;
 mod scene;

@@ -14,6 +14,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::Instant;
 
 pub use crate::events::{Event, read_events};
+use crate::pauses::Pauses;
 use crate::ports::free_port;
 use crate::stack::Stack;
 
@@ -171,6 +172,7 @@ impl Service {
         }
         let mut server = Server { child, address: address.into(), port: self.port, said };
         let deadline = Instant::now() + PATIENCE;
+        let mut pauses = Pauses::default();
         let url = format!("http://{address}:{}/health", self.port);
         loop {
             match reqwest::get(&url).await {
@@ -181,7 +183,7 @@ impl Service {
                 panic!("the server ended: {status}");
             }
             assert!(Instant::now() < deadline, "/health does not say {status} within {PATIENCE:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            pauses.next().await;
         }
         server
     }
@@ -367,9 +369,10 @@ impl Visitor {
 /// Waits until this holds.
 pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
+    let mut pauses = Pauses::default();
     while !holds().await {
         assert!(Instant::now() < deadline, "in vain within {PATIENCE:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        pauses.next().await;
     }
 }
 

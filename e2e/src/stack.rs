@@ -34,11 +34,23 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts it.
+    /// Starts it, with a PostgreSQL whose data need no disk: what ends it ends them.
     ///
     /// # Panics
     /// When a part is missing.
     pub async fn start() -> Self {
+        Self::with_data(Some(Mount::tmpfs_mount("/var/lib/postgresql/data"))).await
+    }
+
+    /// The same whose PostgreSQL can be [ended and started again](Self::restart_postgres).
+    ///
+    /// # Panics
+    /// When a part is missing.
+    pub async fn start_lasting() -> Self {
+        Self::with_data(None).await
+    }
+
+    async fn with_data(data: Option<Mount>) -> Self {
         let run = uuid::Uuid::new_v4().simple().to_string();
         let network = format!("fresco-test-{}", &run[..8]);
         let config =
@@ -46,7 +58,7 @@ impl Stack {
         let table = config.firewall_table();
         let docker = DockerRuntime::connect(config).await.expect("Docker");
         let gateway = docker.gateway();
-        let (postgres, postgres_port) = start_postgres(gateway).await;
+        let (postgres, postgres_port) = start_postgres(gateway, data).await;
         let (http_port, api_port) = (free_port(), free_port());
         let directory = std::env::temp_dir().join(&network);
         std::fs::create_dir(&directory).expect("a folder for Traefik");
@@ -185,11 +197,14 @@ fn comes_back(config: &mut HostConfig) {
     config.restart_policy = Some(RestartPolicy { name, maximum_retry_count: None });
 }
 
-async fn start_postgres(gateway: IpAddr) -> (ContainerAsync<GenericImage>, u16) {
+async fn start_postgres(
+    gateway: IpAddr,
+    data: Option<Mount>,
+) -> (ContainerAsync<GenericImage>, u16) {
     let port = free_port();
     let listen = format!("listen_addresses=127.0.0.1,{gateway}");
     let port_setting = format!("port={port}");
-    let container = GenericImage::new("fresco-dev/postgres", "16")
+    let image = GenericImage::new("fresco-dev/postgres", "16")
         .with_wait_for(WaitFor::message_on_stderr("database system is ready to accept connections"))
         .with_network("host")
         .with_env_var("POSTGRES_PASSWORD", PASSWORD)
@@ -204,10 +219,9 @@ async fn start_postgres(gateway: IpAddr) -> (ContainerAsync<GenericImage>, u16) 
             "max_connections=400",
             "-c",
             "fsync=off",
-        ])
-        .start()
-        .await
-        .expect("PostgreSQL 16 (dev/images/build makes its image)");
+        ]);
+    let image = data.into_iter().fold(image, |image, data| image.with_mount(data));
+    let container = image.start().await.expect("PostgreSQL 16 (dev/images/build makes its image)");
     // What a set-up of the platform does as a superuser, once.
     let setup = format!(
         "CREATE ROLE fresco_platform_app LOGIN CREATEROLE CREATEDB PASSWORD '{PASSWORD}';

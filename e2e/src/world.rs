@@ -8,6 +8,7 @@ use fresco_core::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::pauses::Pauses;
 use crate::proxy::{Upstream, Wire};
 use crate::{Stack, Wiring};
 
@@ -161,8 +162,9 @@ impl World {
     /// Waits until this holds, for two minutes: on a busy machine much takes long.
     pub async fn until<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
         let wait = async {
+            let mut pauses = Pauses::default();
             while !holds().await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                pauses.next().await;
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(120), wait).await;

@@ -1,13 +1,12 @@
 //! What a visitor does with a page, and sees of it. All of it waits until the page lets it be done;
-//! what does not come about within a minute fails the test, with the page's text.
-
-use std::time::Duration;
+//! what does not come about in time fails the test, with the page's text.
 
 use thirtyfour::error::WebDriverResult;
 use thirtyfour::prelude::*;
 use tokio::time::Instant;
 
 use super::{Browser, PATIENCE};
+use crate::pauses::Pauses;
 
 impl Browser {
     /// Waits until the first element of this selector (CSS) is seen.
@@ -110,6 +109,7 @@ impl Browser {
         attempt: impl AsyncFn() -> WebDriverResult<Option<T>>,
     ) -> T {
         let deadline = Instant::now() + PATIENCE;
+        let mut pauses = Pauses::default();
         loop {
             let last = match attempt().await {
                 Ok(Some(found)) => return found,
@@ -120,7 +120,7 @@ impl Browser {
                 let (url, text) = (self.url().await, self.text().await);
                 panic!("{hindered} within {PATIENCE:?} {last}\nThe page {url}:\n{text}");
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            pauses.next().await;
         }
     }
 }

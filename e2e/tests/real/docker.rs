@@ -70,7 +70,7 @@ impl Place {
         run("ip link set lo up");
         engine.start().await;
         images.iter().for_each(|image| engine.load_image(image));
-        let stack = Stack::start().await;
+        let stack = Stack::start_lasting().await;
         let log = Log { path: folder.join("server.log"), from: 0 };
         let service = Service::new(PROGRAM, &stack)
             .await

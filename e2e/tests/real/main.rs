@@ -135,6 +135,8 @@ fn main() {
         service::told_to_stop_it_hands_over,
         service::settings_change_what_happens,
         service::what_hinders_the_start_is_told,
+        matrix::seeded_sample,
+        matrix::long_every_case,
         browser::a_tenants_page_can_do_nothing_on_the_platform,
         pages::every_page_is_for_everybody,
         dashboard::two_tabs_and_every_button,
@@ -170,8 +172,6 @@ fn main() {
         signup::when_there_is_no_room,
         signup::somebody_was_faster,
         signup::a_set_up_as_it_is_told,
-        matrix::seeded_sample,
-        matrix::long_every_case,
     ];
     trials.extend(trials_apart![
         docker::long_restarted_in_the_middle,

@@ -3,7 +3,8 @@
 
 use fresco_e2e::Stack;
 use fresco_e2e::browser::{Browser, DESKTOP, Load, PHONE, Theme, Violation};
-use fresco_e2e::site::{DOMAIN, Site};
+use fresco_e2e::sights::Sight;
+use fresco_e2e::site::{DOMAIN, Site, Who};
 
 use crate::service::PROGRAM;
 
@@ -11,60 +12,103 @@ use crate::service::PROGRAM;
 const MOST_WEIGHT: u64 = 100_000;
 /// Milliseconds until something of a page is seen.
 const MOST_WAIT: f64 = 500.0;
-/// How often that is tried.
-const TRIES: u32 = 25;
+/// How often that is tried at once.
+const TRIES: u32 = 9;
+/// How often it is tried so, the later times after all else: what disturbs a machine goes by.
+const ROUNDS: u32 = 3;
 
 pub(crate) async fn every_page_is_for_everybody(stack: &Stack) {
     let mut site = Site::start(PROGRAM, stack).await;
-    let browser = Browser::start(DOMAIN).await;
-    let (mut present, mut faults) = (None, Vec::new());
-    for sight in site.sights().await {
-        site.serve(sight.setup).await;
-        let name = format!("{} ({}", sight.name, sight.who.name());
+    let sights = site.sights().await;
+    let mut eyes = Eyes { browser: Browser::start(DOMAIN).await, present: None };
+    let (mut faults, mut late) = (Vec::new(), Vec::new());
+    for sight in &sights {
         for size in [DESKTOP, PHONE] {
-            if present != Some(sight.who) {
-                site.enter(&browser, sight.who).await;
-                present = Some(sight.who);
-            }
-            browser.theme(Theme::Light).await;
-            browser.resize(size).await;
-            browser.complaints().await;
-            browser.forget_files().await;
-            sight.show(&site, &browser).await;
-            let load = browser.load().await;
-            let mut found = faults_of_load(&load, &site.origin(sight.setup));
-            found.extend(violations(browser.axe().await));
-            let wider = browser.overflow().await;
-            if wider > 0 {
-                found.push(format!("it is {wider} pixels wider than the window"));
-            }
-            // Not loaded again: a theme is the style sheet's alone, which follows the visitor's at once.
-            browser.theme(Theme::Dark).await;
-            let dark = violations(browser.axe().await);
-            found.extend(dark.map(|fault| format!("dark: {fault}")));
-            let mut complaints = browser.complaints().await;
-            complaints.retain(|told| !sight.complains.iter().any(|known| told.contains(known)));
-            found.extend(
-                complaints.into_iter().map(|told| format!("the browser complains: {told}")),
-            );
-            // What comes of an act is no first load.
-            if sight.acts.is_empty() {
-                let wait = least_wait(&browser, load.first_paint).await;
-                if wait >= MOST_WAIT {
-                    found.push(format!("nothing is seen for {wait:.0} ms"));
-                }
-            }
-            faults.extend(
-                found.into_iter().map(|fault| format!("{name}, {} wide): {fault}", size.0)),
-            );
-            if sight.ends_session() {
-                present = None;
+            let (found, wait) = eyes.look(&mut site, sight, size).await;
+            faults
+                .extend(found.into_iter().map(|fault| format!("{}: {fault}", named(sight, size))));
+            if wait >= MOST_WAIT {
+                late.push((sight, size, wait));
             }
         }
     }
+    for _ in 1..ROUNDS {
+        let mut still = Vec::new();
+        for (sight, size, least) in late {
+            let first = eyes.show(&mut site, sight, size).await.first_paint;
+            let wait = least_wait(&eyes.browser, first).await.min(least);
+            if wait >= MOST_WAIT {
+                still.push((sight, size, wait));
+            }
+        }
+        late = still;
+    }
+    faults.extend(late.into_iter().map(|(sight, size, wait)| {
+        format!("{}: nothing is seen for {wait:.0} ms", named(sight, size))
+    }));
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-    browser.close().await;
+    eyes.browser.close().await;
     site.stop().await;
+}
+
+fn named(sight: &Sight, size: (u32, u32)) -> String {
+    format!("{} ({}, {} wide)", sight.name, sight.who.name(), size.0)
+}
+
+/// A browser, and who sits before it.
+struct Eyes {
+    browser: Browser,
+    present: Option<Who>,
+}
+
+impl Eyes {
+    /// Looks at something in its light theme, as if for the first time.
+    async fn show(&mut self, site: &mut Site<'_>, sight: &Sight, size: (u32, u32)) -> Load {
+        site.serve(sight.setup).await;
+        let browser = &self.browser;
+        if self.present != Some(sight.who) {
+            site.enter(browser, sight.who).await;
+            self.present = Some(sight.who);
+        }
+        browser.theme(Theme::Light).await;
+        browser.resize(size).await;
+        browser.complaints().await;
+        browser.forget_files().await;
+        sight.show(site, browser).await;
+        if sight.ends_session() {
+            self.present = None;
+        }
+        browser.load().await
+    }
+
+    /// What is wrong with it, and how many milliseconds nothing of it is seen.
+    async fn look(
+        &mut self,
+        site: &mut Site<'_>,
+        sight: &Sight,
+        size: (u32, u32),
+    ) -> (Vec<String>, f64) {
+        let load = self.show(site, sight, size).await;
+        let browser = &self.browser;
+        let mut found = faults_of_load(&load, &site.origin(sight.setup));
+        found.extend(violations(browser.axe().await));
+        let wider = browser.overflow().await;
+        if wider > 0 {
+            found.push(format!("it is {wider} pixels wider than the window"));
+        }
+        // Not loaded again: a theme is the style sheet's alone, which follows the visitor's at once.
+        browser.theme(Theme::Dark).await;
+        found.extend(violations(browser.axe().await).map(|fault| format!("dark: {fault}")));
+        let mut complaints = browser.complaints().await;
+        complaints.retain(|told| !sight.complains.iter().any(|known| told.contains(known)));
+        found.extend(complaints.into_iter().map(|told| format!("the browser complains: {told}")));
+        // What comes of an act is no first load.
+        let wait = match sight.acts.is_empty() {
+            true => least_wait(browser, load.first_paint).await,
+            false => 0.0,
+        };
+        (found, wait)
+    }
 }
 
 fn faults_of_load(load: &Load, origin: &str) -> Vec<String> {

@@ -208,7 +208,7 @@ async fn operations(stack: &Stack, service: &Service) -> Vec<String> {
 pub(crate) async fn postgres_killed_in_the_middle(_: &Stack) {
     let mut dice = Dice::new();
     println!("PostgreSQL killed at moments of chance, seed {}", dice.seed());
-    let own = Stack::start().await;
+    let own = Stack::start_lasting().await;
     let (service, server, owner) = with_room_for(&own, 50).await;
     for _ in 0..3 {
         let old = created(&owner, 4).await;

@@ -171,30 +171,24 @@ pub(crate) async fn from_the_first_step_to_a_page_of_ones_own(stack: &Stack) {
 
     scene.begin().await;
     scene.again("#account-form").await;
-    scene.look("1-account").await;
     scene.account().await;
     scene.is_clean().await;
     scene.again("#use-form").await;
     browser.click(".choice [value=testing]").await;
     browser.wait_for("#sandbox a[href^='https://sandbox.example.org']").await;
-    scene.look("2-use").await;
     scene.study().await;
     scene.again("#address-form").await;
     browser.type_into("#subdomain", subdomain).await;
     browser.wait_for_text_in("#availability", "is free").await;
     browser.wait_for_text_in("#preview", &format!("{subdomain}.{DOMAIN}")).await;
-    scene.look("3-address").await;
     scene.address().await;
     scene.again("#terms-form").await;
-    scene.look("4-terms").await;
     scene.accept().await;
 
     browser.wait_for("#deployment[data-state] .steps li").await;
-    scene.look("5-deployment").await;
     scene.again("#deployment[data-state] h1").await;
     scene.ready().await;
     scene.again("#deployment[data-state=ready]").await;
-    scene.look("6-ready").await;
     let url = format!("http://{subdomain}.{DOMAIN}:{}", stack.proxy_ports().0);
     // Nobody is led there before it is set up.
     browser.wait_for_text_in("#host", &url).await;
@@ -244,7 +238,6 @@ pub(crate) async fn what_failed_is_tried_again(stack: &Stack) {
     browser.wait_for_text("It did not work this time").await;
     browser.wait_for_text_in(".notice.error", "exit code").await;
     scene.again("#deployment[data-state=failed]").await;
-    scene.look("5-failed").await;
 
     run(&["tag", "fresco-dev/tenant-app:1", &image]);
     browser.click("#deployment form .button").await;
@@ -298,7 +291,6 @@ pub(crate) async fn a_name_as_it_is_typed(stack: &Stack) {
     browser.type_into("#subdomain", &taken).await;
     browser.wait_for_text_in("#availability", "taken").await;
     browser.wait_for(".chip").await;
-    scene.look("3-taken").await;
     browser.click(".chip").await;
     browser.wait_for_text_in("#availability", "is free").await;
     let chosen = browser.value("#subdomain").await;
@@ -340,7 +332,6 @@ pub(crate) async fn what_is_refused_is_said_at_its_field(stack: &Stack) {
     browser.wait_for_text_in("#strength-word", "Too short").await;
     scene.onward("account").await;
     browser.wait_for("#password[aria-invalid=true]").await;
-    scene.look("1-refused").await;
     browser.type_into("#password", "another long password").await;
     browser.wait_for_text_in("#strength-word", "Good").await;
     browser.click("[data-reveal] button").await;
@@ -369,7 +360,6 @@ pub(crate) async fn what_is_refused_is_said_at_its_field(stack: &Stack) {
     // The address has an account with another password: that one makes the instance.
     browser.wait_for_text_in("#told", "has an account already").await;
     browser.wait_for("#told a[href^='/login']").await;
-    scene.look("1-known").await;
     scene.account().await;
     browser.goto(&format!("{}/signup#terms", scene.platform)).await;
     browser.wait_for("#terms-form").await;
@@ -385,6 +375,5 @@ pub(crate) async fn where_it_is_closed_the_page_says_so(stack: &Stack) {
     let scene = Scene::of(service).await;
     scene.browser.goto(&format!("{}/signup", scene.platform)).await;
     scene.browser.wait_for_text_in("h1", "Signing up is closed").await;
-    scene.look("closed").await;
     scene.end().await;
 }

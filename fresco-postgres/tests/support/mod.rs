@@ -44,7 +44,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fresco_core::TenantId;
-use testcontainers::core::{ContainerPort, IntoContainerPort, WaitFor};
+use testcontainers::core::{ContainerPort, IntoContainerPort, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, Image, ImageExt};
 use tokio::runtime::Runtime;
@@ -89,6 +89,9 @@ impl Image for Postgres {
         PORTS
     }
 }
+
+/// The image's PGDATA.
+const DATA: &str = "/var/lib/postgresql/data";
 
 /// A server of its own container.
 pub struct Server {
@@ -135,8 +138,10 @@ impl Server {
                 if let Some(memory) = memory {
                     image = image.with_ulimit("data", memory, Some(memory));
                 }
-                if let Some(port) = port {
-                    image = image.with_mapped_port(port, 5432.tcp());
+                match port {
+                    Some(port) => image = image.with_mapped_port(port, 5432.tcp()),
+                    // Without one it is not started again, so its data need no disk.
+                    None => image = image.with_mount(Mount::tmpfs_mount(DATA)),
                 }
                 let container = image.start().await.expect(
                     "no PostgreSQL container; is Docker running, and did dev/images/build make the image?",

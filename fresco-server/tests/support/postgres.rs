@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fresco_server::accounts::{Accounts, AccountsConfig};
-use testcontainers::core::{ContainerPort, WaitFor};
+use testcontainers::core::{ContainerPort, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, Image, ImageExt};
 use tokio::runtime::Runtime;
@@ -70,6 +70,8 @@ impl Server {
         let (container, port) = runtime.block_on(async {
             let image = Postgres
                 .with_env_var("POSTGRES_PASSWORD", PASSWORD)
+                // Nobody starts it again, so its data need no disk.
+                .with_mount(Mount::tmpfs_mount("/var/lib/postgresql/data"))
                 .with_label("fresco.test", "server")
                 .with_startup_timeout(Duration::from_secs(60));
             let container = image.start().await.expect(

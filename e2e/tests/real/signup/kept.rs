@@ -55,7 +55,6 @@ pub(crate) async fn what_can_not_be_reached_is_waited_for(stack: &Stack) {
     scene.onward("use").await;
     browser.wait_for_text_in("#told", "can't be reached").await;
     browser.wait_for("#connection").await;
-    scene.look("2-offline").await;
     browser.offline(false).await;
     scene.study().await;
     browser.wait_gone("#connection").await;
@@ -145,7 +144,6 @@ pub(crate) async fn who_comes_too_late_begins_again(stack: &Stack) {
     stack.superuser_in(&database, over).await;
     scene.onward("address").await;
     browser.wait_for_text_in("#told", "more than an hour ago").await;
-    scene.look("1-ended").await;
     // The other tab hears of it, and keeps what was typed there.
     browser.switch(&second).await;
     let told = "while (!window.told) await new Promise((go) => setTimeout(go, 10)); return 1;";
@@ -201,7 +199,6 @@ pub(crate) async fn by_an_invite_and_the_code_of_a_letter(stack: &Stack) {
     browser.type_into("#password", PASSWORD).await;
     scene.onward("account").await;
     browser.wait_for_text_in("#invite-wrong", "invited").await;
-    scene.look("1-invite").await;
     browser.type_into("#email", address).await;
     browser.type_into("#password", PASSWORD).await;
     scene.onward("account").await;
@@ -209,7 +206,6 @@ pub(crate) async fn by_an_invite_and_the_code_of_a_letter(stack: &Stack) {
     scene.again("#code-form").await;
     let kept = "return sessionStorage.getItem('fresco.invite');";
     assert_eq!(browser.run(kept, Vec::new()).await, Value::Null, "it has done its work");
-    scene.look("1-code").await;
     browser.type_into("#code", "1234").await;
     scene.onward("code").await;
     browser.wait_for_text_in("#code-wrong", "not the code").await;

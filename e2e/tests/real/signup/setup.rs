@@ -21,7 +21,6 @@ pub(crate) async fn when_there_is_no_room(stack: &Stack) {
     scene.accept().await;
     browser.wait_for("#asking-again").await;
     browser.wait_for_text_in("#asking", "no room").await;
-    scene.look("5-refused").await;
     browser.click("#asking-again [data-back]").await;
     browser.wait_for("#terms-form").await;
     // The page is loaded again, and asks for nothing by itself.
@@ -64,7 +63,6 @@ pub(crate) async fn somebody_was_faster(stack: &Stack) {
     browser.wait_for("#address-form").await;
     browser.wait_for_text_in("#availability", "taken").await;
     browser.wait_for(".chip").await;
-    scene.look("3-too-late").await;
     browser.click(".chip").await;
     let chosen = browser.value("#subdomain").await;
     assert_ne!(&chosen, subdomain);
