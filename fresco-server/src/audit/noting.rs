@@ -1,4 +1,4 @@
-//! The one layer that writes calls of the API into the audit log.
+//! The one layer that writes calls of the API into the audit log, and what pages of other sites send to ours.
 //!
 //! A call is written when it has been answered. When that fails the answer is not given: nobody gets
 //! a session, a key or a tenant that the log does not tell of. What was done by then stays done, which
@@ -31,6 +31,11 @@ const READABLE: [HeaderName; 3] = [
 /// The outcome of a call whose caller did not wait for the answer: it may have been done.
 const UNANSWERED: &str = "unanswered";
 
+/// What a form that was sent to a page is called.
+const FORM: &str = "page_form";
+/// What is refused of whatever comes from another site, or to another's address.
+const FROM_ELSEWHERE: [&str; 2] = ["foreign_origin", "misdirected"];
+
 /// What is written of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Written {
@@ -38,6 +43,8 @@ enum Written {
     All,
     /// That somebody was not let in, who showed something or was known: of calls that only look.
     Denied,
+    /// That it came from elsewhere: of the forms of pages, whose own calls are written as such.
+    Foreign,
 }
 
 /// Writes down the calls that are to be.
@@ -58,6 +65,12 @@ impl Noting {
             Some((path.path, call.method.clone(), name, written))
         });
         Self { calls: named.collect() }
+    }
+
+    /// That of pages with forms, at these addresses.
+    pub(crate) fn of_forms(paths: impl Iterator<Item = &'static str>) -> Self {
+        let form = |path: &str| (path.to_owned(), Method::POST, FORM, Written::Foreign);
+        Self { calls: paths.map(form).collect() }
     }
 }
 
@@ -121,10 +134,15 @@ impl Asked {
         // Of who shows nothing, or a session that has ended, there are too many to tell.
         let denied = answer.status() == StatusCode::FORBIDDEN
             || (answer.status() == StatusCode::UNAUTHORIZED && self.showed_key);
-        if self.written == Written::Denied && !denied || good && self.trail.is_of_nothing() {
+        let code = answer.data::<ProblemCode>().map_or("refused", |code| code.0);
+        let written = match self.written {
+            Written::All => !(good && self.trail.is_of_nothing()),
+            Written::Denied => denied,
+            Written::Foreign => FROM_ELSEWHERE.contains(&code),
+        };
+        if !written {
             return Ok(answer);
         }
-        let code = answer.data::<ProblemCode>().map_or("refused", |code| code.0);
         let Some(write) = self.write(if good { AUDIT_OK } else { code }) else { return Ok(answer) };
         match write.await {
             // What was refused has changed nothing.

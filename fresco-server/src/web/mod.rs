@@ -22,6 +22,7 @@ use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, RouteMethod};
 use serde_json::json;
 
+use crate::audit::noting::Noting;
 use crate::http::addresses::Addresses;
 use crate::http::edge;
 use crate::http::guard::Guard;
@@ -105,6 +106,12 @@ impl Pages {
         Addresses::listed(listed.collect())
     }
 
+    /// The addresses that forms are sent to.
+    fn with_forms(&self) -> impl Iterator<Item = &'static str> + use<'_> {
+        let pages = self.0.iter().filter(|page| page.methods.contains(&Method::POST));
+        pages.map(|page| page.path)
+    }
+
     fn routes(self, web: &Web) -> Route {
         self.0.into_iter().fold(Route::new(), |routes, Address { path, make, .. }| {
             routes.at(path.replace('{', ":").replace('}', ""), make(web))
@@ -168,8 +175,8 @@ where
     let client = Client::new(Arc::clone(&api), platform.clone());
     let web = Web { client, site, platform: platform.clone() };
     let pages = pages::add(assets::add(Pages::default()));
-    let addresses = pages.addresses();
-    let pages = pages.routes(&web).with(guard.of_pages(addresses.clone()));
+    let (addresses, noting) = (pages.addresses(), Noting::of_forms(pages.with_forms()));
+    let pages = pages.routes(&web).with(guard.of_pages(addresses.clone())).with(noting);
     // Whoever looks at a page that failed is told so by a page.
     let pages = Arc::new(pages.with(CatchPanic::new().with_handler(edge::panicked)));
     make(move |request: Request| {

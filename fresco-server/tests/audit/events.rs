@@ -313,6 +313,9 @@ async fn who_is_not_let_in_is_written_down() {
         .await
         .refuses(403, "foreign_origin");
     log.is("tenants_stop", "foreign_origin", "anonymous", "none").await;
+    let form = site.request(Method::POST, "/instances/new").header(foreign.0, foreign.1);
+    assert_eq!(form.send().await.0.status(), 403);
+    log.is("page_form", "foreign_origin", "anonymous", "none").await;
     // A browser that asks whether the one other origin may call calls nothing.
     for (method, status) in [(Method::OPTIONS, 204), (Method::GET, 405)] {
         let asks =
