@@ -76,6 +76,18 @@ macro_rules! trials_apart {
     };
 }
 
+/// One list spread evenly over the other: a browser keeps a core busy, and most of the others wait for containers.
+fn woven(ones: Vec<Trial>, others: Vec<Trial>) -> Vec<Trial> {
+    let (of_ones, of_others) = (ones.len(), others.len());
+    // The place of each in its own list, as a share of it.
+    let ones = ones.into_iter().enumerate().map(|(place, one)| ((2 * place + 1) * of_others, one));
+    let others =
+        others.into_iter().enumerate().map(|(place, one)| ((2 * place + 1) * of_ones, one));
+    let mut all: Vec<_> = ones.chain(others).collect();
+    all.sort_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, one)| one).collect()
+}
+
 fn main() {
     let mut arguments = Arguments::from_args();
     // Each test waits for containers most of its time, so more of them run than there are cores; not many more,
@@ -83,41 +95,44 @@ fn main() {
     arguments.test_threads.get_or_insert(4);
     let runtime = Runtime::new().expect("a runtime");
     let bench = Arc::new(Bench { runtime, stack: OnceCell::new() });
+    // Those that take long come first, and those that ask much of the machine apart from each other.
     let mut trials = trials![bench;
+        matrix::seeded_sample,
+        matrix::long_every_case,
         kills::again_and_again,
         kills::long_two_hundred_times,
-        servers::a_hundred_deploys_at_once,
-        servers::long_a_hundred_deploys_with_room,
-        servers::one_killed_one_frozen,
-        servers::frozen_at_moments_of_chance,
-        servers::postgres_killed_in_the_middle,
-        servers::a_store_that_knows_nobody_removes_nothing,
         life::in_a_schema_of_its_own,
         life::in_a_database_of_its_own,
         life::update_to_another_image_and_back,
+        servers::a_hundred_deploys_at_once,
+        servers::long_a_hundred_deploys_with_room,
         life::destroy_takes_the_place_of_a_hanging_create,
         life::two_platforms_do_not_see_each_other,
         life::long_fifty_tenants_at_once,
         apps::public_in_its_sql_works_in_a_database_of_its_own,
         apps::public_in_its_sql_fails_in_a_schema,
         apps::exits_at_boot,
+        servers::one_killed_one_frozen,
         apps::never_becomes_healthy,
         apps::is_green_without_its_database,
         apps::image_does_not_exist,
         apps::failed_update_goes_back,
         apps::secrets_stay_out_of_what_is_stored,
+        servers::frozen_at_moments_of_chance,
         outage::docker_is_down_for_a_while,
         outage::docker_is_down_for_too_long,
         outage::tenants_database_is_down_for_a_while,
         outage::tenants_database_is_down_for_too_long,
         outage::store_is_down_and_work_pauses,
         outage::shutdown_hands_work_back,
+        servers::postgres_killed_in_the_middle,
         crash::killed_in_each_step_of_create,
         crash::killed_in_each_step_of_start,
         crash::killed_in_each_step_of_stop,
         crash::killed_in_each_step_of_restart,
         crash::killed_in_each_step_of_update,
         crash::killed_in_each_step_of_destroy,
+        servers::a_store_that_knows_nobody_removes_nothing,
         repair::container_removed_by_hand,
         repair::container_killed_by_hand,
         repair::container_cut_off_by_hand,
@@ -135,8 +150,10 @@ fn main() {
         service::told_to_stop_it_hands_over,
         service::settings_change_what_happens,
         service::what_hinders_the_start_is_told,
-        matrix::seeded_sample,
-        matrix::long_every_case,
+        isolation::told_to_stop_in_the_middle_of_a_proof,
+        isolation::without_the_right_no_new_tenant_is_let_in,
+    ];
+    let in_a_browser = trials![bench;
         browser::a_tenants_page_can_do_nothing_on_the_platform,
         pages::every_page_is_for_everybody,
         dashboard::two_tabs_and_every_button,
@@ -154,8 +171,6 @@ fn main() {
         hitches::pages_that_are_loaded_again,
         hitches::a_sign_up_that_can_not_be_gone_on_with,
         hitches::too_many_wrong_codes,
-        isolation::told_to_stop_in_the_middle_of_a_proof,
-        isolation::without_the_right_no_new_tenant_is_let_in,
         claim::a_stranger_who_comes_first_does_not_become_owner,
         signup::from_the_first_step_to_a_page_of_ones_own,
         signup::what_failed_is_tried_again,
@@ -173,6 +188,7 @@ fn main() {
         signup::somebody_was_faster,
         signup::a_set_up_as_it_is_told,
     ];
+    trials = woven(trials, in_a_browser);
     trials.extend(trials_apart![
         docker::long_restarted_in_the_middle,
         docker::long_restarted_as_the_server_is_killed,
