@@ -11,7 +11,7 @@ use std::time::Duration;
 use fresco_core::{
     Action, Actor, AppProfile, Capacity, Change, Direction, Entry, ErrorKind, Failure, LeaseTerms,
     NewOperation, OperationStatus, OwnerId, Stage, Step, Store, Target, TenantId, TenantQuery,
-    TenantSpec, WorkerId,
+    TenantSpec, TenantStatus, WorkerId,
 };
 use fresco_postgres::PostgresStore;
 use futures_util::StreamExt;
@@ -96,6 +96,41 @@ async fn a_log_with_a_nul_can_be_stored_and_owners_secrets_are_not_multiplied() 
     let inside = platform.server.superuser(&platform.name).await;
     let sql = "SELECT count(*) FROM fresco.events WHERE data::text LIKE '%hunter2%'";
     assert_eq!(inside.query_one(sql, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+/// Not even in the stage, which tells why an operation was undone, and which nobody asks for later.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn what_an_app_said_last_is_nowhere_once_its_tenant_is_gone() {
+    let platform = Server::shared("16").await.platform().await;
+    let store = open(&platform).await;
+    let (tenant, spec) = (TenantId::new(), spec("gone"));
+    store.create(tenant, &spec, &operation(Action::Create, &spec)).await.unwrap();
+    let lease = store.lease(WorkerId::new(), &TERMS).await.unwrap().unwrap();
+    let failure = Failure::new(ErrorKind::Internal, Step::Ready, "it ended")
+        .with_log_tail(vec!["last words".into()]);
+    let stage = Stage::first(Action::Create).undoing(Action::Create, failure.clone());
+    let entry = Entry::new(stage, lease.tenant.state.clone()).with_change(Change::Failed(failure));
+    store.record(&lease, &entry).await.unwrap();
+
+    let inside = platform.server.superuser(&platform.name).await;
+    let places = async || {
+        let sql = "SELECT count(*) FROM (
+                    SELECT data::text AS text FROM fresco.operations UNION ALL
+                    SELECT stage::text FROM fresco.operations UNION ALL
+                    SELECT data::text FROM fresco.events UNION ALL
+                    SELECT t::text FROM fresco.tenants t) AS all_of_it WHERE text LIKE '%last words%'";
+        inside.query_one(sql, &[]).await.unwrap().get::<_, i64>(0)
+    };
+    assert_eq!(places().await, 3, "operation, stage and event");
+    let now = store.tenants(&TenantQuery::one(tenant)).await.unwrap().tenants.remove(0);
+    store.request(tenant, now.generation, &operation(Action::Destroy, &spec)).await.unwrap();
+    let lease = store.lease(WorkerId::new(), &TERMS).await.unwrap().unwrap();
+    let mut end = Entry::new(Stage::first(Action::Destroy), lease.tenant.state.clone())
+        .with_change(Change::Succeeded);
+    end.tenant.status = TenantStatus::Destroyed;
+    store.record(&lease, &end).await.unwrap();
+    assert_eq!(places().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ async function again() {
     try {
       if (await renew(ids.filter((id) => !inUse(id)))) tell("online");
     } catch {
-      tell("offline");
+      // It was told already.
     }
   }
   setTimeout(again, PAUSE);

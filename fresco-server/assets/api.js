@@ -45,7 +45,7 @@ export async function call(name, body = {}, { signal } = {}) {
   throw new Refusal(problem);
 }
 
-/** Tells the frame `online`, `offline`, or `expired` when the session is over. */
+/** Tells the frame `online`, `offline`, `stale` when answers fail to come, or `expired` when the session is over. */
 export function tell(state) {
   document.dispatchEvent(new CustomEvent("connection", { detail: state }));
 }

@@ -5,6 +5,7 @@ import { forgetSignUp, kept } from "./signup-kept.js";
 
 const words = {
   offline: "The platform can't be reached at the moment. This page goes on by itself as soon as it can.",
+  stale: "The platform does not answer as it should. What you see may be old; this page tries again by itself.",
   expired: "Your session has ended.",
 };
 
@@ -63,7 +64,7 @@ export function prepare(part) {
       setTimeout(() => { button.textContent = before; }, 2000);
     });
   }
-  const when = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const when = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
   for (const time of part.querySelectorAll("time[datetime]:not([data-ready])")) {
     time.dataset.ready = "";
     time.textContent = when.format(new Date(time.dateTime));
@@ -103,7 +104,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 
 // What an action led to was told; a page that is loaded again doesn't tell it again.
 const shown = new URL(location.href);
-if (shown.searchParams.has("done")) {
+if (shown.searchParams.has("done") && document.querySelector("main > .notice")) {
   shown.searchParams.delete("done");
   history.replaceState(history.state, "", shown);
 }

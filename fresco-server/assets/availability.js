@@ -1,9 +1,11 @@
 // Whether a name can be had, told as it is typed.
-import { call, Offline, Refusal } from "./api.js";
+import { call, Refusal } from "./api.js";
 
 const PAUSE = 250; // milliseconds without a key
-const WHY = {
+const AGAIN = 5000; // milliseconds after which a question that was not answered is asked again
+export const WHY = {
   taken: "This name is taken.",
+  subdomain_taken: "This name is taken.",
   reserved: "The platform keeps this name for itself.",
   invalid: "This can't be a name: 3 to 63 letters a–z, digits, and single hyphens between them; not digits alone.",
 };
@@ -48,12 +50,15 @@ export function availability(field, changed = () => {}) {
       answer = await call("wizard.checkSubdomain", { subdomain }, { signal: request.signal });
     } catch (error) {
       if (question !== asked || error.name === "AbortError") return;
-      unanswered = error instanceof Offline;
-      return say(error instanceof Refusal ? "bad" : "", error.message);
+      // Of anything else the name is not to blame.
+      const wrong = error instanceof Refusal && error.status === 422;
+      unanswered = !wrong;
+      if (error instanceof Refusal && !wrong) timer = setTimeout(ask, AGAIN);
+      return say(wrong ? "bad" : "", error.message);
     }
     if (question !== asked) return;
     if (answer.available) return say("good", `${subdomain} is free.`);
-    const until = answer.availableFrom && new Date(answer.availableFrom).toLocaleDateString();
+    const until = answer.availableFrom && new Date(answer.availableFrom).toLocaleDateString("en-GB", { dateStyle: "medium" });
     const why = answer.reason === "cooldown"
       ? `This name is kept for who had it before, until ${until}.`
       : WHY[answer.reason] ?? "This name can't be had.";

@@ -10,7 +10,11 @@ const written = new WeakMap();
  * just like that: nothing changes under somebody's hand without need. Keeps the focus, and what was opened.
  */
 export async function renew(ids, url = location.href) {
-  const answer = await fetch(url, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
+  const wish = fetch(url, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
+  const answer = await wish.catch((error) => {
+    tell("offline");
+    throw error;
+  });
   if (answer.redirected && new URL(answer.url).pathname === "/login") {
     tell("expired");
     return false;
@@ -21,7 +25,10 @@ export async function renew(ids, url = location.href) {
     location.replace(to);
     return false;
   }
-  if (!answer.ok) return false;
+  if (!answer.ok) {
+    if (answer.status === 429 || answer.status >= 500) tell("stale");
+    return false;
+  }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = page.title;
   for (const id of ids) {

@@ -10,7 +10,7 @@ const state = document.getElementById("log-state");
 const pause = document.getElementById("log-pause");
 const news = document.getElementById("log-news");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const day = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium" });
+const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
 
 let paused = false, waiting = [], fresh = true, lastDay;
 

@@ -9,6 +9,8 @@ export function tell(kind, ...parts) {
   place.setAttribute("role", kind === "error" ? "alert" : "status");
   place.replaceChildren(...parts);
   place.hidden = parts.length === 0;
+  // The button that was pressed is far below, on a telephone.
+  if (parts.length) place.scrollIntoView({ block: "nearest" });
 }
 
 export function link(href, text) {

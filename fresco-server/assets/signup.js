@@ -3,7 +3,7 @@
 // again; the password is not kept at all. From the deployment on, the server's own page takes over.
 import { call, Offline, Refusal } from "./api.js";
 import "./app.js";
-import { availability } from "./availability.js";
+import { availability, WHY } from "./availability.js";
 import { forgetSignUp, invited, kept, KEY } from "./signup-kept.js";
 import { measure } from "./signup-strength.js";
 import { readDocuments } from "./signup-texts.js";
@@ -292,6 +292,7 @@ onSubmit(at("terms-form"), async () => {
 
 // ---- 5. The wish for the instance.
 
+const NO_ROOM = ["at_capacity", "isolation_unproved"];
 /**
  * Asks until there is an answer: the platform takes the same session's wish once, however often it comes.
  * Nobody gets another address than the one that they saw when they accepted the terms.
@@ -306,7 +307,7 @@ async function deploy(seen) {
   kept.write({ session, deploying: seen });
   show("deployment", { replace: true });
   at("asking-again").hidden = true;
-  for (;;) {
+  for (let unheard = 0; ; ) {
     try {
       at("asking").textContent = "We make your account and ask for your instance …";
       const { tenantId } = await call("wizard.deployTenant", { sessionId: session });
@@ -314,12 +315,14 @@ async function deploy(seen) {
       kept.write({ tenant: tenantId });
       return location.replace(`/signup/${tenantId}`);
     } catch (error) {
-      if (error instanceof Offline) {
-        at("asking").textContent = "The platform can't be reached. It is tried again by itself; nothing is lost.";
+      const offline = error instanceof Offline;
+      if (!offline && !(error instanceof Refusal)) throw error;
+      // What failed may have been done all the same: asking once more tells.
+      if (offline || (error.status >= 500 && !NO_ROOM.includes(error.code) && (unheard += 1) < 5)) {
+        if (offline) at("asking").textContent = "The platform can't be reached. It is tried again by itself; nothing is lost.";
         await sleep(2000);
         continue;
       }
-      if (!(error instanceof Refusal)) throw error;
       kept.write({ session });
       return notDeployed(error);
     }
@@ -344,7 +347,7 @@ async function notDeployed(error) {
     case "subdomain_taken":
     case "subdomain_cooldown":
       show("address", { replace: true });
-      return address.refused(error.message);
+      return address.refused(WHY[error.code] ?? error.message);
     case "wizard_incomplete":
       try {
         took(await call("wizard.getSession", { sessionId: session }));

@@ -13,7 +13,7 @@ async function look() {
     if (await renew(["status"])) tell("online");
     live();
   } catch {
-    tell("offline");
+    // It was told already.
   }
 }
 live();

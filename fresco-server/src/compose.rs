@@ -122,9 +122,10 @@ pub async fn delete_account(config: &Config, email: &Email) -> Result<String> {
     query.owner = Some(user.owner());
     let mut names = Vec::new();
     let has_tenants = async {
-        let tenants = store.tenants(&query).await?.tenants;
-        names.extend(tenants.iter().map(|tenant| tenant.spec.subdomain.to_string()));
-        Ok(!tenants.is_empty())
+        // One that can't be read is counted, and not among the others.
+        let page = store.tenants(&query).await?;
+        names.extend(page.tenants.iter().map(|tenant| tenant.spec.subdomain.to_string()));
+        Ok(page.total > 0)
     };
     let done = accounts.delete(user.id, has_tenants).await?;
     let mut event = AuditEvent::of_command("command_account_delete");

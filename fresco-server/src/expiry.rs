@@ -38,18 +38,29 @@ impl Platform {
     pub async fn expire_unverified(&self) -> Result<usize> {
         let mut ended = 0;
         for trial in self.accounts.trials().await? {
-            match self.status(trial.tenant).await? {
-                // It ended, by whomever.
-                Some(TenantStatus::Destroyed) => self.accounts.end_trial(trial.tenant).await?,
-                // It was never accepted; while it is not due, it may be about to be.
-                None if trial.due => self.accounts.end_trial(trial.tenant).await?,
-                None => {}
-                Some(TenantStatus::Destroying) => {}
-                Some(_) if trial.due => ended += usize::from(self.end(&trial).await?),
-                Some(_) => {}
+            // One that can't be looked at keeps no other from its end.
+            match self.expire(&trial).await {
+                Ok(asked) => ended += usize::from(asked),
+                Err(error) => {
+                    tracing::warn!(tenant = %trial.tenant, error = %error.chain(), "it can't be told now whether this tenant has expired; it is tried again");
+                }
             }
         }
         Ok(ended)
+    }
+
+    /// Whether its end was asked for.
+    async fn expire(&self, trial: &Trial) -> Result<bool> {
+        match self.status(trial.tenant).await? {
+            // It ended, by whomever.
+            Some(TenantStatus::Destroyed) => self.accounts.end_trial(trial.tenant).await?,
+            // It was never accepted; while it is not due, it may be about to be.
+            None if trial.due => self.accounts.end_trial(trial.tenant).await?,
+            None | Some(TenantStatus::Destroying) => {}
+            Some(_) if trial.due => return self.end(trial).await,
+            Some(_) => {}
+        }
+        Ok(false)
     }
 
     async fn status(&self, tenant: TenantId) -> Result<Option<TenantStatus>> {

@@ -205,6 +205,7 @@ pub(super) const STATES: &[State] = &[
     after("dashboard-session-ended", Who::Owner, "/dashboard", &[&[SignedOut, See("#connection")]])
         .complaining(&["status of 401"]),
     after("instance-new", Who::Owner, "/instances/{new}", &[&[See("#claim")]]),
+    at("instance-open", Who::Owner, "/instances/{new}/open"),
     at("instance-stopped", Who::Owner, "/instances/{stopped}"),
     at("instance-failed", Who::Owner, "/instances/{failed}"),
     at("instance-removed", Who::Owner, "/instances/{removed}"),

@@ -154,8 +154,9 @@ fn main() {
         isolation::without_the_right_no_new_tenant_is_let_in,
     ];
     let in_a_browser = trials![bench;
-        browser::a_tenants_page_can_do_nothing_on_the_platform,
         pages::every_page_is_for_everybody,
+        pages::every_page_is_seen_at_once,
+        browser::a_tenants_page_can_do_nothing_on_the_platform,
         dashboard::two_tabs_and_every_button,
         dashboard::what_others_do,
         dashboard::the_first_instance,

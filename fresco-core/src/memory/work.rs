@@ -104,7 +104,8 @@ impl Works {
     pub(super) fn forget_last_lines(&mut self, tenant: TenantId) {
         for work in self.works.iter_mut().filter(|work| work.operation.tenant == tenant) {
             let told = work.history.iter_mut().chain([&mut work.operation]);
-            for failure in told.filter_map(|operation| operation.error.as_mut()) {
+            let told = told.filter_map(|operation| operation.error.as_mut());
+            for failure in told.chain(&mut work.stage.failure) {
                 failure.log_tail.clear();
             }
         }

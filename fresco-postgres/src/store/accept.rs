@@ -53,6 +53,10 @@ pub(super) async fn create(
     let transaction = client.transaction().await.mapped()?;
     if needs_turn(new) && first(&transaction, keys, id).await?.is_none() {
         queue(&transaction).await?;
+        // The same call by another server may have come first.
+        if let Some(known) = first(&transaction, keys, id).await? {
+            return Ok(known);
+        }
         if new.needs_room() {
             let (seen, tenants) = (Instant::now(), occupants(&transaction, keys).await?);
             if let Err(refusal) = new.capacity.admit(id, spec, &tenants) {

@@ -97,6 +97,9 @@ async fn forget_last_lines(transaction: &Transaction<'_>, tenant: Uuid) -> Resul
         "UPDATE fresco.events SET data = data #- '{error,logTail}'
          WHERE operation IN (SELECT id FROM fresco.operations WHERE tenant = $1)
             AND data #> '{error,logTail}' IS NOT NULL",
+        // Why it was undone.
+        "UPDATE fresco.operations SET stage = stage #- '{failure,logTail}'
+         WHERE tenant = $1 AND stage #> '{failure,logTail}' IS NOT NULL",
     ] {
         transaction.execute(sql, &[&tenant]).await.mapped()?;
     }

@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use fresco_core::{Result, TenantId};
 use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
 
 use super::Accounts;
 use super::database::{Mapped, call};
@@ -157,19 +156,21 @@ impl Accounts {
         .await
     }
 
-    /// Begins anew with the apps of somebody whose address was not verified, with the rest of a
+    /// Begins anew with the apps of these tenants that wait for their owner, with the rest of a
     /// transaction: the links and passes that somebody has are good no more.
     pub(super) async fn renew_claims(
         &self,
         transaction: &Transaction<'_>,
-        user: Uuid,
+        tenants: &[TenantId],
     ) -> Result<()> {
         let (_, link) = self.keys().claims.issue()?;
         // One for all will do: the word of a link is also made of the tenant.
         let sql = "UPDATE fresco_server.claims SET link = $2, pass = NULL, entered_at = NULL
-                   WHERE opened_at IS NULL AND tenant IN (
-                    SELECT tenant_id FROM fresco_server.trials WHERE user_id = $1)";
-        transaction.execute(sql, &[&user, &link]).await.mapped()?;
+                   WHERE tenant = ANY($1) AND opened_at IS NULL
+                    AND (entered_at IS NULL OR entered_at + make_interval(secs => $3) > now())";
+        let ids: Vec<_> = tenants.iter().map(|tenant| tenant.as_uuid()).collect();
+        let seconds = Self::CLAIM.as_secs_f64();
+        transaction.execute(sql, &[&ids, &link, &seconds]).await.mapped()?;
         Ok(())
     }
 

@@ -33,6 +33,13 @@ impl Accounts {
     }
 }
 
+/// Forgets from where this account was signed in.
+pub(super) async fn forget(transaction: &Transaction<'_>, user: Uuid) -> Result<()> {
+    let sql = "DELETE FROM fresco_server.known_networks WHERE user_id = $1";
+    transaction.execute(sql, &[&user]).await.mapped()?;
+    Ok(())
+}
+
 /// Notes that this account is signed in from there.
 pub(super) async fn note(transaction: &Transaction<'_>, user: Uuid, address: IpAddr) -> Result<()> {
     let network = network::of(address).to_string();

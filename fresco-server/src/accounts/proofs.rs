@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
-use fresco_core::Result;
+use fresco_core::{OwnerId, Result, TenantId};
 use secrecy::SecretString;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::database::{Mapped, call, is_duplicate};
 use super::sessions::revoke_all;
 use super::users::COLUMNS;
-use super::{Accounts, Email, Letter, Password, User};
+use super::{Accounts, Email, Letter, Password, User, networks};
 
 /// Tokens of one account that live; one more ends the oldest.
 const MOST: i64 = 20;
@@ -224,16 +224,20 @@ impl Accounts {
     /// Sets another password by the token of a letter, which also shows that the address is this
     /// person's. All earlier sessions end, and no other address is waited for. When the address was not
     /// known before, somebody else may have made the account: its name goes, and nobody has a link or a
-    /// pass to its tenants any more. Whose it was; `None` when there is no such token.
+    /// pass to its tenants any more, which `tenants` tells. Whose it was; `None` when there is no such token.
     ///
     /// # Errors
-    /// `Invalid` for a password that the address tells; the database's own; `Unavailable` while too
-    /// many passwords are hashed.
-    pub async fn reset_password(
+    /// `Invalid` for a password that the address tells; the database's own, and that of `tenants`;
+    /// `Unavailable` while too many passwords are hashed.
+    pub async fn reset_password<T>(
         &self,
         token: &SecretString,
         new: &Password,
-    ) -> Result<Option<User>> {
+        tenants: impl FnOnce(OwnerId) -> T,
+    ) -> Result<Option<User>>
+    where
+        T: Future<Output = Result<Vec<TenantId>>>,
+    {
         let Some(hash) = self.keys().letters.hash_token(token) else { return Ok(None) };
         // Hashing is slow: it is for those who hold a token, and comes before any lock.
         match self.look(&hash, Purpose::Reset).await? {
@@ -255,7 +259,8 @@ impl Accounts {
                         pending_email = NULL, pending_email_key = NULL WHERE id = $1";
             transaction.execute(sql, &[&user.id, &password]).await.mapped()?;
             if user.email_verified_at.is_none() {
-                self.renew_claims(&transaction, user.id).await?;
+                self.renew_claims(&transaction, &tenants(user.owner()).await?).await?;
+                networks::forget(&transaction, user.id).await?;
             }
             self.spend(&transaction, user.id, "").await?;
             revoke_all(&transaction, user.id, None).await?;

@@ -1,5 +1,6 @@
 //! What letters lead to: an address that is known to be somebody's, and another password.
 
+use fresco_core::TenantQuery;
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Password as PasswordText;
@@ -120,8 +121,14 @@ impl RecoveryApi {
     ) -> Result<Json<Nothing>, Problem> {
         let Body(PasswordReset { token, password }) = body;
         let password = Password::new(password.0.into())?;
-        let accounts = &self.platform.accounts;
-        let user = accounts.reset_password(&token.0.into(), &password).await?;
+        let Platform { accounts, orchestrator, .. } = &self.platform;
+        let tenants = async |owner| {
+            let mut query = TenantQuery::all();
+            query.owner = Some(owner);
+            let found = orchestrator.tenants(&query).await?.tenants;
+            Ok(found.iter().map(|tenant| tenant.id).collect())
+        };
+        let user = accounts.reset_password(&token.0.into(), &password, tenants).await?;
         let user = user.ok_or_else(unknown)?;
         trail.turned_out(&user, accounts.is_admin(&user));
         Ok(Json(Nothing {}))

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use fresco_core::{
     Accepted, Operation as CoreOperation, OperationQuery, Tenant as CoreTenant, TenantId,
-    TenantQuery, Update,
+    TenantQuery, TenantStatus, Update,
 };
 use poem::http::StatusCode;
 use poem_openapi::OpenApi;
@@ -81,12 +81,13 @@ pub(crate) async fn under_way(
     Ok(known.map(|(_, operation)| (operation.tenant, operation)).collect())
 }
 
-/// Those of these tenants whose apps wait for their owners.
-async fn unclaimed(
+/// Those of these tenants whose apps wait for their owners, who may still come.
+pub(crate) async fn unclaimed(
     platform: &Platform,
     tenants: &[CoreTenant],
 ) -> Result<BTreeSet<TenantId>, Problem> {
-    let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id).collect();
+    let living = tenants.iter().filter(|tenant| tenant.state.status != TenantStatus::Destroyed);
+    let ids: Vec<_> = living.map(|tenant| tenant.id).collect();
     Ok(platform.accounts.unclaimed(&ids).await?)
 }
 

@@ -109,7 +109,13 @@ impl Platform {
         seen.dedup();
         let mut told = 0;
         for tenant in self.accounts.audit_untold(&seen).await? {
-            told += self.audit_tenant(tenant).await?;
+            // One that can't be read keeps nothing of the others from being told.
+            match self.audit_tenant(tenant).await {
+                Ok(ends) => told += ends,
+                Err(error) => {
+                    tracing::warn!(%tenant, error = %error.chain(), "the ends of this tenant's operations can't be told to the audit log now; it is tried again");
+                }
+            }
         }
         Ok(told)
     }

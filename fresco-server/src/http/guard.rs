@@ -5,11 +5,13 @@
 //! alone: its type must be one that a form can't send, and its origin the platform's own.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::http::addresses::Addresses;
@@ -25,6 +27,8 @@ use crate::origin::Origin;
 const MOST_BODY: usize = 64 * 1024;
 /// The largest body of who may send many variables.
 const MOST_VARIABLES: usize = 1024 * 1024;
+/// How many of these are read and answered at once: an account is made in no time, and its connections may be many.
+const LARGE_AT_ONCE: usize = 32;
 /// Where variables are sent to.
 const TAKE_VARIABLES: [&str; 2] = ["/api/tenants.create", "/api/tenants.update"];
 /// How long a body may take to arrive.
@@ -43,6 +47,7 @@ pub(crate) struct Guard {
     addresses: Addresses,
     throttle: Throttle,
     asking: Peers,
+    large: Arc<Semaphore>,
     proxies: Vec<IpNet>,
     deadline: Duration,
     sent: Sent,
@@ -75,6 +80,7 @@ impl Guard {
             addresses,
             throttle,
             asking: Peers::new(config.connections_each, many(&config.trusted_proxies)),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             proxies: config.trusted_proxies.clone(),
             deadline: config.request_deadline,
             sent: Sent::Json,
@@ -182,10 +188,14 @@ fn once(request: &Request, name: HeaderName) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// Reads the whole body, up to a bound, so that none is larger or slower than it may be.
-async fn read_body(request: &mut Request) -> Result<(), Problem> {
+/// Reads the whole body, up to a bound, so that none is larger or slower than it may be. A large one has a place,
+/// which is to be kept until it is answered.
+async fn read_body(
+    request: &mut Request,
+    places: &Arc<Semaphore>,
+) -> Result<Option<OwnedSemaphorePermit>, Problem> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
-        return Ok(());
+        return Ok(None);
     }
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -205,11 +215,13 @@ async fn read_body(request: &mut Request) -> Result<(), Problem> {
     if length.is_some_and(|length| length > most) {
         return Err(too_large());
     }
+    let full = |_| Problem::rate_limited(Duration::from_secs(1));
+    let place = large.then(|| Arc::clone(places).try_acquire_owned()).transpose().map_err(full)?;
     let body = request.take_body().into_bytes_limit(most);
     match tokio::time::timeout(BODY_TIME, body).await {
         Ok(Ok(bytes)) => {
             request.set_body(Body::from_bytes(bytes));
-            Ok(())
+            Ok(place)
         }
         Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => Err(too_large()),
         Ok(Err(error)) => {
@@ -280,7 +292,7 @@ pub(crate) struct Guarded<E> {
 
 impl<E: Endpoint> Guarded<E> {
     async fn let_in(&self, mut request: Request) -> Result<Response> {
-        let Guard { addresses, throttle, asking, proxies, deadline, .. } = &self.guard;
+        let Guard { addresses, throttle, asking, large, proxies, deadline, .. } = &self.guard;
         // Before anything of the body is waited for.
         let client = ClientAddress::of(&request, proxies).0;
         throttle.address(&request, client)?;
@@ -295,7 +307,7 @@ impl<E: Endpoint> Guarded<E> {
         };
         addresses.check(&request)?;
         check_type(&request, self.guard.sent)?;
-        read_body(&mut request).await?;
+        let _large = read_body(&mut request, large).await?;
         // A stream is answered at once; how long it may go on, it knows itself.
         match tokio::time::timeout(*deadline, self.inner.call(request)).await {
             Ok(answer) => Ok(answer?.into_response()),

@@ -42,6 +42,14 @@ pub(super) struct Limits {
     pub(super) pids: u32,
 }
 
+impl Limits {
+    /// The share of the processor, for people.
+    pub(super) fn cores(&self) -> String {
+        let one = (self.cpus - 1.0).abs() < f64::EPSILON;
+        format!("{} processor {}", self.cpus, if one { "core" } else { "cores" })
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Failure {
@@ -132,6 +140,8 @@ impl Tenant {
             "pending" => "Waiting",
             "provisioning" => "Being set up",
             "active" if self.is_stopping() => "Stopping",
+            // It runs, and lets nobody but its owner in.
+            "active" if self.unclaimed => "To be set up",
             "active" => "Running",
             "stopped" if self.is_starting() => "Starting",
             "stopped" => "Stopped",
@@ -143,7 +153,11 @@ impl Tenant {
 
     /// The same, as the style knows it.
     pub(super) fn badge(&self) -> &str {
-        if self.is_busy() { "busy" } else { &self.status }
+        match self.status.as_str() {
+            _ if self.is_busy() => "busy",
+            "active" if self.unclaimed => "warn",
+            status => status,
+        }
     }
 
     /// Its address without what everybody knows, for people.
@@ -191,10 +205,10 @@ impl Operation {
         self.steps.iter().any(|step| step.undo)
     }
 
-    /// Seconds from when it was asked for to its end.
+    /// How long it took from when it was asked for.
     pub(super) fn seconds(&self) -> Option<String> {
         let took = self.finished_at? - self.created_at;
-        Some(format!("{:.1} s", took.as_seconds_f64()))
+        Some(words::took(took))
     }
 
     /// How it stands, for people.
@@ -222,10 +236,10 @@ impl Step {
         }
     }
 
-    /// Seconds from its beginning to its end.
+    /// How long it took.
     pub(super) fn seconds(&self) -> Option<String> {
         let took = self.finished_at? - self.started_at?;
-        Some(format!("{:.1} s", took.as_seconds_f64()))
+        Some(words::took(took))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Words that several pages use.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// What an action led to, by the word in the address.
 pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
@@ -22,6 +22,7 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
             "success",
             "We sent a letter to the new address. It takes the place of the present one once you follow the link in it.",
         ),
+        "email_kept" => ("success", "Your address stays as it is."),
         "letter_sent" => (
             "success",
             "The letter is on its way; there are at most five an hour. Look into your spam folder, too.",
@@ -46,6 +47,22 @@ pub(super) fn done(word: &str) -> Option<(&'static str, &'static str)> {
 /// A time as people read it, in UTC; scripts show it in the visitor's own zone.
 pub(super) fn time(at: &DateTime<Utc>) -> String {
     at.format("%-d %b %Y, %H:%M UTC").to_string()
+}
+
+/// A span of time as people read it; the script of the page of a sign-up writes it alike.
+pub(super) fn span(seconds: i64) -> String {
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+/// The same of what is over: less than a minute to a tenth of a second.
+pub(super) fn took(time: TimeDelta) -> String {
+    match time.num_seconds() {
+        0..60 => format!("{:.1} s", time.as_seconds_f64()),
+        seconds => span(seconds),
+    }
 }
 
 /// What the API says, in the words of the pages: programs speak of tenants, people of instances.

@@ -135,6 +135,11 @@ async fn nothing_is_left_to_who_made_an_account_for_anothers_address() {
         gates.push((tenant, pass.unwrap(), accounts.claim_word(&claim)));
         assert!(accounts.passes_claim(&claim, &gates.last().unwrap().1));
     }
+    // One was made while the platform sent no mail, and so is none that ends unless an address is verified.
+    let [(one, ..), _] = &gates[..] else { panic!("two") };
+    site.database
+        .execute(&format!("DELETE FROM fresco_server.trials WHERE tenant_id = '{one}'"))
+        .await;
 
     let user = take_over("ada@example.org").await;
     assert_eq!((user.get("name"), user.get("pendingEmail")), (None, None), "{user}");

@@ -144,10 +144,14 @@ async fn what_is_to_be_set_up_is_not_offered_for_a_visit() {
     let page = format!("/instances/{id}");
     let visit = "href=\"http://ants.localhost\"";
     ada.get(&page).await.is(200).has("Make it yours").has("after that the app locks").lacks(visit);
-    ada.get("/dashboard").await.is(200).has("set it up first").lacks(visit);
+    ada.get("/dashboard").await.is(200).has("set it up first").has("To be set up").lacks(visit);
+    let asked = ada.get(&format!("{page}/open")).await.is(200);
+    asked.has("Let everybody reach ants?").has("be taken back");
+    assert_eq!(told(&ada, &id).await["tenant"]["unclaimed"], true, "asking opens nothing");
     ada.send(&format!("{page}/open"), &[]).await.leads_to(&format!("{page}?done=opened"));
+    ada.get(&format!("{page}/open")).await.leads_to(&page);
     ada.get(&page).await.is(200).lacks("Make it yours").has(visit);
-    ada.get("/dashboard").await.is(200).lacks("set it up first").has(visit);
+    ada.get("/dashboard").await.is(200).lacks("set it up first").lacks("To be set up").has(visit);
 }
 
 #[tokio::test]
@@ -261,6 +265,7 @@ async fn a_refusal_can_be_loaded_again() {
         (format!("/instances/{id}/start"), format!("/instances/{id}")),
         (format!("/instances/{id}/stop"), format!("/instances/{id}")),
         (format!("/instances/{id}/restart"), format!("/instances/{id}")),
+        // Nothing is to be opened.
         (format!("/instances/{id}/open"), format!("/instances/{id}")),
         ("/settings/email".to_owned(), "/settings".to_owned()),
         ("/settings/verification".to_owned(), "/settings".to_owned()),

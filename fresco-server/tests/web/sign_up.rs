@@ -104,7 +104,8 @@ async fn what_failed_is_said_and_tried_again() {
 async fn what_has_had_a_life_since_is_left_alone() {
     let site = site(&[]).await;
     let image = || "memory/app:1".parse().unwrap();
-    site.world.image(image(), MemoryApp::slow(Duration::from_secs(1)));
+    // Long enough for a slow machine to show the page meanwhile.
+    site.world.image(image(), MemoryApp::slow(Duration::from_secs(8)));
     let (mut ada, page, operation) = deployed(&site, "ants").await;
     ada.get(&page).await.has("it is the first one here").has("so far");
     site.done(&operation).await;

@@ -17,7 +17,7 @@ use crate::api::body::Body;
 use crate::api::health::{PartName, unhealthy};
 use crate::api::page::{PageOf, Paged};
 use crate::api::shapes::{Action, Operation, OperationStatus, Tenant, TenantStatus};
-use crate::api::tenants::under_way;
+use crate::api::tenants::{unclaimed, under_way};
 use crate::api::text::Text;
 use crate::http::caller::{Admin, Caller};
 use crate::http::problem::Problem;
@@ -279,8 +279,11 @@ impl AdminPlatformApi {
         let found = orchestrator.tenants(&query).await?;
         let owners = self.owners(&found.tenants).await?;
         let now = under_way(&self.platform, &found.tenants).await?;
+        let waiting = unclaimed(&self.platform, &found.tenants).await?;
         let tenants = found.tenants.iter().map(|tenant| OwnedTenant {
-            tenant: Tenant::of(orchestrator, tenant).under(now.get(&tenant.id)),
+            tenant: Tenant::of(orchestrator, tenant)
+                .under(now.get(&tenant.id))
+                .waiting(waiting.contains(&tenant.id)),
             owner_id: tenant.spec.owner.as_str().to_owned(),
             owner_email: owners.get(&tenant.spec.owner).cloned(),
         });

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::list::Question;
 use super::sign_in::safe;
 use crate::web::Pages;
 use crate::web::layout::Page;
@@ -38,6 +39,13 @@ struct Destroy {
     wrong: Option<String>,
 }
 
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct Confirm {
+    page: Page,
+    question: Question,
+}
+
 const PAGE: &str = "/instances/{id}";
 
 pub(super) fn add(pages: Pages) -> Pages {
@@ -46,7 +54,9 @@ pub(super) fn add(pages: Pages) -> Pages {
         .form("/instances/{id}/start", PAGE, |visit| act(visit, "tenants.start", "starting"))
         .form("/instances/{id}/stop", PAGE, |visit| act(visit, "tenants.stop", "stopping"))
         .form("/instances/{id}/restart", PAGE, |visit| act(visit, "tenants.restart", "restarting"))
-        .form("/instances/{id}/open", PAGE, |visit| act(visit, "tenants.openGate", "opened"))
+        .page_with_form("/instances/{id}/open", ask_to_open, |visit| {
+            act(visit, "tenants.openGate", "opened")
+        })
         .page_with_form("/instances/{id}/destroy", ask, destroy)
 }
 
@@ -100,6 +110,28 @@ async fn act(visit: Visit, call: &'static str, word: &'static str) -> Outcome {
         }
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// What is open can't be closed again.
+async fn ask_to_open(visit: Visit) -> Outcome {
+    let Details { tenant, claim, .. } = details(&visit).await?;
+    let back = format!("/instances/{}", tenant.id);
+    if claim.is_none() {
+        return go(&back);
+    }
+    let question = Question {
+        heading: format!("Let everybody reach {}?", tenant.subdomain),
+        words: vec![
+            "Have you made your account in the app? If not, whoever comes first makes it, and owns the app."
+                .to_owned(),
+            "This can't be taken back.".to_owned(),
+        ],
+        button: "Yes, let everybody in",
+        dangerous: false,
+        hidden: Vec::new(),
+        back,
+    };
+    show(&Confirm { page: visit.page("Let everybody in"), question })
 }
 
 async fn ask(visit: Visit) -> Outcome {

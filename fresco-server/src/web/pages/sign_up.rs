@@ -12,6 +12,7 @@ use crate::web::client::Refusal;
 use crate::web::layout::{Notice, Page};
 use crate::web::shapes::{Claim, Operation, Tenant};
 use crate::web::visit::{Outcome, Stop, Visit, go, show, show_refused};
+use crate::web::words::span;
 
 /// The steps of the wizard: the word in the address, and what people read.
 const STEPS: [(&str, &str); 6] = [
@@ -118,14 +119,6 @@ impl Deployment {
             },
             |seconds| format!("lately it took about {}", span(i64::from(seconds))),
         )
-    }
-}
-
-/// A span of time as people read it; the script of the page writes it alike.
-fn span(seconds: i64) -> String {
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds} s"),
-        (minutes, seconds) => format!("{minutes} min {seconds} s"),
     }
 }
 

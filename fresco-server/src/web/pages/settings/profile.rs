@@ -61,6 +61,8 @@ async fn change_email(visit: Visit) -> Outcome {
     let form = visit.form();
     let body = json!({"email": form.get("email").trim(), "password": form.get("password")});
     match visit.call::<Value>("auth.updateProfile", body).await {
+        // The present address takes back the other one.
+        Ok(account) if account["pendingEmail"].is_null() => go("/settings?done=email_kept"),
         Ok(_) => go("/settings?done=email_pending"),
         Err(refusal) => refused(&visit, &refusal),
     }
