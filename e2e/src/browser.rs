@@ -23,7 +23,7 @@ pub use self::view::{DESKTOP, PHONE, Theme};
 use crate::pauses::Pauses;
 
 /// How long anything may take that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser. Dropping it ends it; call [`Browser::close`] where a test goes on.
 #[derive(Debug)]

@@ -34,7 +34,7 @@ impl Platform {
     /// Where addresses can't be verified, nothing ends.
     ///
     /// # Errors
-    /// The database's own, and the store's.
+    /// The database's own. What hinders one tenant's end alone is in the program's log, and is tried again.
     pub async fn expire_unverified(&self) -> Result<usize> {
         let mut ended = 0;
         for trial in self.accounts.trials().await? {

@@ -1,5 +1,5 @@
 //! What a visitor does with a page, and sees of it. All of it waits until the page lets it be done;
-//! what does not come about in time fails the test, with the page's text.
+//! what does not come about within a minute fails the test, with the page's text.
 
 use thirtyfour::error::WebDriverResult;
 use thirtyfour::prelude::*;

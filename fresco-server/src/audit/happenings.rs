@@ -97,7 +97,8 @@ impl Platform {
     /// many.
     ///
     /// # Errors
-    /// The database's own, and the store's.
+    /// The database's own, and the store's. What hinders one tenant's alone is in the program's log, and is tried
+    /// again.
     pub async fn audit_operations(&self) -> Result<usize> {
         let all = self.orchestrator.tenants(&TenantQuery::all()).await?;
         let mut newest = TenantQuery::all();
