@@ -77,6 +77,11 @@ pub(crate) fn from_pool(error: PoolError) -> Error {
     }
 }
 
+/// Whether two sessions changed the rights on one object at the same time, and this one is the later.
+fn met(code: &SqlState, message: &str) -> bool {
+    code.code() == "XX000" && message.contains("concurrently")
+}
+
 fn meaning(code: &SqlState, message: &str) -> (ErrorKind, &'static str) {
     use ErrorKind as Kind;
     match code.code() {
@@ -88,10 +93,7 @@ fn meaning(code: &SqlState, message: &str) -> (ErrorKind, &'static str) {
         "25006" => (Kind::Unavailable, "this PostgreSQL is a read-only copy or in recovery"),
         "53300" => (Kind::Unavailable, "PostgreSQL takes no more connections now"),
         "40001" | "40P01" => (Kind::Unavailable, "two writes met; try again"),
-        // Two sessions changed the rights on one object at the same time.
-        "XX000" if message.contains("concurrently") => {
-            (Kind::Unavailable, "two changes of one object met; try again")
-        }
+        _ if met(code, message) => (Kind::Unavailable, "two changes of one object met; try again"),
         // On the way into a database that is a template, or about to be dropped.
         "55000" if message.contains("not currently accepting connections") => {
             (Kind::Unavailable, "the database takes no connections now; try again")
@@ -121,6 +123,12 @@ pub(crate) fn violates(error: &tokio_postgres::Error, constraint: &str) -> bool 
     error.as_db_error().is_some_and(|db| {
         *db.code() == SqlState::UNIQUE_VIOLATION && db.constraint() == Some(constraint)
     })
+}
+
+/// Whether what a statement would change was changed by another session in the same moment. It can
+/// be looked at anew.
+pub(crate) fn was_overtaken(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|db| met(db.code(), db.message()))
 }
 
 /// Names the call in an error, and ends the call after this time.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use fresco_core::conformance::Fixture;
 use fresco_core::{ErrorKind, Isolation, PlatformId, TenantDatabase, TenantId};
-use fresco_postgres::PostgresTenants;
+use fresco_postgres::{PostgresTenants, PostgresTenantsConfig};
+use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use support::logs::Logs;
 use support::pooler::Pooler;
@@ -36,6 +37,32 @@ async fn the_administration_is_not_where_tenants_schemas_are() {
     let made = "SELECT to_regnamespace('fresco_fence') IS NOT NULL";
     assert!(!inside.query_one(made, &[]).await.unwrap().get::<_, bool>(0), "it changes nothing");
     PostgresTenants::connect(config(&platform, PlatformId::new())).await.unwrap();
+}
+
+/// Each has a database of its own; what they share is made by all of them in the same moment.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Docker"]
+async fn platforms_that_share_a_database_start_together() {
+    let platform = Server::shared("16").await.platform().await;
+    let superuser = platform.server.superuser("postgres").await;
+    let mut configs = Vec::new();
+    for number in 0..12 {
+        let name = format!("{}_{number}", platform.name);
+        let sql = format!("CREATE DATABASE {name} OWNER {}", platform.name);
+        superuser.batch_execute(&sql).await.unwrap();
+        let url = platform.server.url(&platform.name, &platform.name, &name);
+        let port = platform.server.port;
+        let config = PostgresTenantsConfig::new(url, PlatformId::new(), "127.0.0.1", port);
+        configs.push(config.schema_database(platform.schema_database()));
+    }
+    join_all(configs.into_iter().map(|config| async {
+        PostgresTenants::connect(config).await.unwrap();
+    }))
+    .await;
+    let sql = "SELECT datallowconn AND NOT has_database_privilege('public', oid, 'CONNECT')
+               FROM pg_database WHERE datname = $1";
+    let row = superuser.query_one(sql, &[&platform.schema_database()]).await.unwrap();
+    assert!(row.get::<_, bool>(0), "it is closed to all but those who are let in");
 }
 
 async fn a_session_of_a_pool_is_as_new_as_its_last_use(tenants: &Tenants) {

@@ -13,7 +13,7 @@ pub(crate) async fn public_in_its_sql_works_in_a_database_of_its_own(stack: &Sta
 }
 
 pub(crate) async fn public_in_its_sql_fails_in_a_schema(stack: &Stack) {
-    let failed = failed_create(stack, Isolation::Schema, &[("APP_SQL_PUBLIC", "1")]).await;
+    let failed = failed_create(stack, Isolation::Schema, &[("APP_SQL_PUBLIC", "1")], 60).await;
     let error = failed.error.unwrap();
     assert_eq!(error.step, Some(Step::Ready), "{error:?}");
     assert!(error.message.contains("exit code"), "{error:?}");
@@ -23,7 +23,7 @@ pub(crate) async fn public_in_its_sql_fails_in_a_schema(stack: &Stack) {
 }
 
 pub(crate) async fn exits_at_boot(stack: &Stack) {
-    let failed = failed_create(stack, Isolation::Schema, &[("APP_EXIT_AT_BOOT", "7")]).await;
+    let failed = failed_create(stack, Isolation::Schema, &[("APP_EXIT_AT_BOOT", "7")], 60).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::Unavailable, Some(Step::Ready)));
     assert!(error.message.contains("exit code 7"), "{error:?}");
@@ -31,14 +31,14 @@ pub(crate) async fn exits_at_boot(stack: &Stack) {
 }
 
 pub(crate) async fn never_becomes_healthy(stack: &Stack) {
-    let failed = failed_create(stack, Isolation::Database, &[("APP_NEVER_HEALTHY", "1")]).await;
+    let failed = failed_create(stack, Isolation::Database, &[("APP_NEVER_HEALTHY", "1")], 5).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::TimedOut, Some(Step::Ready)));
     assert!(error.message.contains("500"), "{error:?}");
 }
 
 pub(crate) async fn is_green_without_its_database(stack: &Stack) {
-    let failed = failed_create(stack, Isolation::Schema, &[("APP_NO_DATABASE", "1")]).await;
+    let failed = failed_create(stack, Isolation::Schema, &[("APP_NO_DATABASE", "1")], 5).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::TimedOut, Some(Step::Ready)));
     assert!(error.message.contains("no session in its database"), "{error:?}");
@@ -61,15 +61,17 @@ pub(crate) async fn image_does_not_exist(stack: &Stack) {
 }
 
 /// A create that must fail, and leave nothing but a tenant in error, which can be destroyed.
+/// The create of an app that has so long to become ready.
 async fn failed_create(
     stack: &Stack,
     isolation: Isolation,
     switches: &[(&str, &str)],
+    boot_seconds: u32,
 ) -> Operation {
     let world = World::new(stack).await;
     let workers = world.work();
     let mut spec = world.spec(isolation, switches);
-    spec.app.boot_seconds = 5;
+    spec.app.boot_seconds = boot_seconds;
     let create = world.deploy(spec).await;
     let operation = world.failure(&create).await;
     let id = create.tenant.id;

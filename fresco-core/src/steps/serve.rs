@@ -25,21 +25,22 @@ pub(super) async fn ready(run: &mut Run<'_>) -> Result<Detail> {
         Direction::Forward => (begun + app.boot_deadline()).min(run.deadline),
         Direction::Undo => begun + app.boot_deadline(),
     };
-    let mut tried_again = false;
+    let mut ended_before = None;
     loop {
-        let instance = run.instance(&container).await?;
-        let waiting_for = match (&instance.state, run.answer(&instance).await?) {
+        // Asked before its state is looked at: one that ends under the question is seen to have ended.
+        let answer = run.answer(&container).await?;
+        let waiting_for = match (run.instance(&container).await?.state, answer) {
             (InstanceState::Exited { code, out_of_memory }, _) => {
-                if *out_of_memory || tried_again {
-                    return Err(ended(run, *code, *out_of_memory));
+                if out_of_memory || ended_before.is_some() {
+                    return Err(ended(run, code, out_of_memory));
                 }
                 let health = run.backends.database.health();
                 match call("database.health", run.settings.call_deadline, health).await {
                     Ok(_) => {
-                        tried_again = true;
-                        let start = run.backends.runtime.start(&instance.id);
+                        ended_before = Some(code);
+                        let start = run.backends.runtime.start(&container.id);
                         call("runtime.start", run.settings.call_deadline, start).await?;
-                        format!("it ended with exit code {code}, and was started again")
+                        "it starts".to_owned()
                     }
                     Err(error) => error.message().to_owned(),
                 }
@@ -59,8 +60,11 @@ pub(super) async fn ready(run: &mut Run<'_>) -> Result<Detail> {
             (_, Reach::Silent(why) | Reach::Unreachable(why)) => why,
         };
         if Instant::now() >= end {
+            let before = ended_before.map_or_else(String::new, |code| {
+                format!(" (it had ended with exit code {code}, and was started again)")
+            });
             let message = format!(
-                "The app was not ready within {} s: {waiting_for}",
+                "The app was not ready within {} s: {waiting_for}{before}",
                 begun.elapsed().as_secs()
             );
             return Err(Error::new(ErrorKind::TimedOut, message).permanent());
@@ -139,13 +143,15 @@ impl Run<'_> {
         })
     }
 
-    async fn answer(&self, instance: &Instance) -> Result<Reach> {
-        if !instance.is_running() {
-            return Ok(Reach::Unreachable("its container does not run".into()));
-        }
+    async fn answer(&self, container: &ContainerRef) -> Result<Reach> {
         let app = &self.target().spec.app;
-        let probe = self.backends.runtime.probe(&instance.id, app.port, &app.health_path);
-        call("runtime.probe", self.settings.call_deadline, probe).await
+        let probe = self.backends.runtime.probe(&container.id, app.port, &app.health_path);
+        match call("runtime.probe", self.settings.call_deadline, probe).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(Reach::Unreachable("its container was removed".into()))
+            }
+            answer => answer,
+        }
     }
 
     async fn has_session(&self) -> Result<bool> {

@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use super::config::PostgresTenantsConfig;
 use super::names::ident;
 use crate::close::{SETUP_LOCK, close};
-use crate::errors::{Mapped, from_driver};
+use crate::errors::{Mapped, from_driver, was_overtaken};
 use crate::server::Server;
 
 /// Checks the server and the role's rights, and makes what is shared. Returns the server's
@@ -72,29 +72,35 @@ pub(super) async fn prepare(server: &Server, config: &PostgresTenantsConfig) -> 
         .await
         .mapped()?;
     close(&client, server).await?;
-    schema_database(&client, server, &config.schema_database).await?;
+    make_schema_database(&client, &config.schema_database).await?;
+    // Whoever is overtaken by another platform looks anew; the caller ends this in time.
+    while !close_schema_database(&client, server, &config.schema_database).await? {}
     Ok(version)
 }
 
-/// Makes the database that holds schemas, closed to all but those who are let in.
-async fn schema_database(client: &Client, server: &Server, name: &str) -> Result<()> {
-    let quoted = ident(name);
+/// Makes the database that holds schemas. Nobody can come in before it is closed.
+async fn make_schema_database(client: &Client, name: &str) -> Result<()> {
+    let look = "SELECT FROM pg_database WHERE datname = $1";
+    if client.query_opt(look, &[&name]).await.mapped()?.is_some() {
+        return Ok(());
+    }
+    let name = ident(name);
+    let sql = format!("CREATE DATABASE {name} TEMPLATE template0 ALLOW_CONNECTIONS false");
+    match client.batch_execute(&sql).await {
+        // Another platform, with another database of its own, was faster.
+        Err(e) if e.code() == Some(&SqlState::DUPLICATE_DATABASE) => Ok(()),
+        Err(e) if e.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(()),
+        other => other.map_err(from_driver),
+    }
+}
+
+/// Closes the database that holds schemas to all but those who are let in. False says that another
+/// platform changed it in the same moment, so that it must be looked at anew.
+async fn close_schema_database(client: &Client, server: &Server, name: &str) -> Result<bool> {
     let look = "SELECT pg_has_role(datdba, 'USAGE'), datallowconn,
                        has_database_privilege('public', oid, 'CONNECT, TEMPORARY')
                 FROM pg_database WHERE datname = $1";
-    let mut found = client.query_opt(look, &[&name]).await.mapped()?;
-    if found.is_none() {
-        // Nobody can come in before it is closed.
-        let sql = format!("CREATE DATABASE {quoted} TEMPLATE template0 ALLOW_CONNECTIONS false");
-        match client.batch_execute(&sql).await {
-            // Another platform, with another database of its own, was faster.
-            Err(e) if e.code() == Some(&SqlState::DUPLICATE_DATABASE) => {}
-            Err(e) if e.code() == Some(&SqlState::UNIQUE_VIOLATION) => {}
-            other => other.map_err(from_driver)?,
-        }
-        found = client.query_opt(look, &[&name]).await.mapped()?;
-    }
-    let Some(row) = found else {
+    let Some(row) = client.query_opt(look, &[&name]).await.mapped()? else {
         return Err(Error::new(ErrorKind::Unavailable, "the database for schemas vanished")
             .with("database", name));
     };
@@ -106,22 +112,36 @@ async fn schema_database(client: &Client, server: &Server, name: &str) -> Result
         )
         .with("database", name));
     }
+    let quoted = ident(name);
     if open {
         let sql = format!("REVOKE ALL ON DATABASE {quoted} FROM PUBLIC");
-        client.batch_execute(&sql).await.mapped()?;
+        if !changed(client, &sql).await? {
+            return Ok(false);
+        }
     }
     if !connections {
         let sql = format!("ALTER DATABASE {quoted} ALLOW_CONNECTIONS true");
-        client.batch_execute(&sql).await.mapped()?;
+        if !changed(client, &sql).await? {
+            return Ok(false);
+        }
     }
     let inside = server.database(name).connect().await?;
     let sql = "SELECT has_schema_privilege('public', oid, 'USAGE, CREATE')
                FROM pg_namespace WHERE nspname = 'public'";
     let open = inside.query_opt(sql, &[]).await.mapped()?.is_some_and(|row| row.get(0));
-    if open {
-        inside.batch_execute("REVOKE ALL ON SCHEMA public FROM PUBLIC").await.mapped()?;
+    match open {
+        true => changed(&inside, "REVOKE ALL ON SCHEMA public FROM PUBLIC").await,
+        false => Ok(true),
     }
-    Ok(())
+}
+
+/// Whether the statement was done, and not overtaken by another session's.
+async fn changed(client: &Client, sql: &str) -> Result<bool> {
+    match client.batch_execute(sql).await {
+        Ok(()) => Ok(true),
+        Err(error) if was_overtaken(&error) => Ok(false),
+        Err(error) => Err(from_driver(error)),
+    }
 }
 
 /// The lock and the memory of a tenant's generation are in the URL's database, and tenants may not
