@@ -167,6 +167,17 @@ impl Tenant {
     }
 }
 
+/// How an instance that somebody looks for may stand, as the API and as people call it.
+pub(super) const STATUSES: [(&str, &str); 7] = [
+    ("active", "Running"),
+    ("stopped", "Stopped"),
+    ("error", "Needs attention"),
+    ("pending", "Waiting"),
+    ("provisioning", "Being set up"),
+    ("destroying", "Being removed"),
+    ("destroyed", "Removed"),
+];
+
 /// What can be done with an instance, as the API and as people call it.
 pub(super) const ACTIONS: [(&str, &str); 6] = [
     ("create", "Setting up"),

@@ -1,7 +1,7 @@
 //! Tenants of people who have not verified their address.
 
-use fresco_core::fault::FaultPlan;
-use fresco_core::{Action, Actor, TenantId, TenantStatus};
+use fresco_core::fault::{Call, Fault, FaultPlan};
+use fresco_core::{Action, Actor, Direction, ErrorKind, Step, TenantId, TenantStatus};
 use serde_json::json;
 
 use crate::support::postgres::Database;
@@ -100,6 +100,26 @@ async fn their_tenants_end_after_a_day_unless_they_verify_it() {
     assert_eq!(kept.state.status, TenantStatus::Active);
     site.platform.expire_unverified().await.unwrap();
     assert_eq!(database.count("trials").await, 0);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn one_whose_end_cant_be_asked_for_keeps_no_other_from_its_own() {
+    let database = Database::migrated().await;
+    // The first end that is asked for once all are made.
+    let step = Some((Direction::Forward, Step::Active));
+    let asked = Call { method: "store.request", step, nth: 0 };
+    let faults = FaultPlan::with([(asked, Fault::FailBefore(ErrorKind::Internal))]);
+    let verifies = |config: &mut fresco_server::Config| config.verifies_addresses = true;
+    let site = Site::changed(database.clone(), &[], &faults, verifies).await;
+    let ada = site.sign_up("ada@example.org").await;
+    for subdomain in ["study-one", "study-two"] {
+        site.done(create(&site, &ada, subdomain).await.text("operationId")).await;
+    }
+    database.execute("UPDATE fresco_server.trials SET expires_at = now()").await;
+    assert_eq!(site.platform.expire_unverified().await.unwrap(), 1);
+    assert_eq!(faults.struck(), 1);
+    assert_eq!(site.platform.expire_unverified().await.unwrap(), 1, "it is tried again");
 }
 
 /// What somebody left who was shut out is kept for who looks into it.

@@ -1,8 +1,12 @@
 //! A person's instances, as somebody sees and handles them who runs no script.
 
-use fresco_core::TenantId;
+use std::time::Duration;
+
+use fresco_core::memory::MemoryDatabase;
+use fresco_core::{Action, TenantId};
 use serde_json::{Value, json};
 
+use crate::support::soon;
 use crate::{Shown, Visitor, site};
 
 /// An instance of this name that runs; its id.
@@ -145,6 +149,9 @@ async fn what_is_to_be_set_up_is_not_offered_for_a_visit() {
     let visit = "href=\"http://ants.localhost\"";
     ada.get(&page).await.is(200).has("Make it yours").has("after that the app locks").lacks(visit);
     ada.get("/dashboard").await.is(200).has("set it up first").has("To be set up").lacks(visit);
+    // Whoever keeps the platform sees it, too.
+    site.database.execute("UPDATE fresco_server.users SET role = 'admin'").await;
+    ada.get("/admin/tenants").await.is(200).has("To be set up").lacks(">Running</span>");
     let asked = ada.get(&format!("{page}/open")).await.is(200);
     asked.has("Let everybody reach ants?").has("be taken back");
     assert_eq!(told(&ada, &id).await["tenant"]["unclaimed"], true, "asking opens nothing");
@@ -152,6 +159,7 @@ async fn what_is_to_be_set_up_is_not_offered_for_a_visit() {
     ada.get(&format!("{page}/open")).await.leads_to(&page);
     ada.get(&page).await.is(200).lacks("Make it yours").has(visit);
     ada.get("/dashboard").await.is(200).lacks("set it up first").lacks("To be set up").has(visit);
+    ada.get("/admin/tenants").await.is(200).lacks("To be set up").has(">Running</span>");
 }
 
 #[tokio::test]
@@ -202,7 +210,7 @@ async fn limits_are_changed() {
 #[ignore = "needs Docker"]
 async fn one_thing_at_a_time() {
     let site = site(&[]).await;
-    let app = fresco_core::memory::MemoryApp::slow(std::time::Duration::from_secs(600));
+    let app = fresco_core::memory::MemoryApp::slow(Duration::from_secs(600));
     site.world.image("memory/app:1".parse().unwrap(), app);
     let mut ada = Visitor::known(&site, "ada@example.org").await;
     let made = ada.send("/instances/new", &[("subdomain", "ants")]).await;
@@ -279,6 +287,32 @@ async fn a_refusal_can_be_loaded_again() {
     assert_eq!(told(&ada, &id).await["operations"].as_array().unwrap().len(), 1);
 }
 
+/// The platform stops an app that keeps more than it may, and says so wherever the instance is seen.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_the_platform_stopped_says_why() {
+    let site = site(&[]).await;
+    let ada = Visitor::known(&site, "ada@example.org").await;
+    let id = running(&ada, "ants").await;
+    let tenant = TenantId::from_uuid(id.parse().unwrap());
+    let all = "x".repeat(usize::try_from(MemoryDatabase::SIZE_LIMIT).unwrap());
+    site.world.put(tenant, "all", &all).unwrap();
+    // The server looks by itself, too.
+    let stopping = async {
+        while site.orchestrator.operations(tenant, 1).await.unwrap()[0].action != Action::Stop {
+            site.orchestrator.watch_database().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("a stop", stopping).await;
+    assert_eq!(settled(&ada, &id).await, ("stop".into(), "stopped".into()));
+    let why = "on disk, and 1 MB are allowed";
+    ada.get("/dashboard").await.is(200).has(">Stopped</span>").has(why);
+    let shown = ada.get(&format!("/instances/{id}")).await.is(200);
+    shown.has(">Stopped</span>").has("<div class=\"notice warning\">").has(why);
+    assert!(told(&ada, &id).await["tenant"]["error"]["message"].as_str().unwrap().contains(why));
+}
+
 /// One that restarts does not run, wherever it is told.
 #[tokio::test]
 #[ignore = "needs Docker"]
@@ -286,7 +320,7 @@ async fn what_restarts_is_said_to_restart() {
     let site = site(&[]).await;
     let mut ada = Visitor::known(&site, "ada@example.org").await;
     let id = running(&ada, "ants").await;
-    let slow = fresco_core::memory::MemoryApp::slow(std::time::Duration::from_secs(600));
+    let slow = fresco_core::memory::MemoryApp::slow(Duration::from_secs(600));
     site.world.image("memory/app:1".parse().unwrap(), slow);
     let page = format!("/instances/{id}");
     ada.get("/dashboard").await.is(200).has(">Running</span>").has("data-operation=\"\"");

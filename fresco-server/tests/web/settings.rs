@@ -73,6 +73,10 @@ async fn another_address_needs_the_password_and_a_letter() {
     ada.get("/settings").await.has("<strong>new@example.org</strong>");
     ada.send("/settings/verification", &[]).await.leads_to("/settings?done=letter_sent");
     ada.get("/settings/email").await.leads_to("/settings");
+    // The present one takes the other back.
+    let present = [("email", "ada@example.org"), ("password", PASSWORD)];
+    ada.send("/settings/email", &present).await.leads_to("/settings?done=email_kept");
+    ada.get("/settings?done=email_kept").await.has("ada@example.org").lacks("new@example.org");
 }
 
 #[tokio::test]

@@ -7,22 +7,11 @@ use url::form_urlencoded::Serializer;
 
 use crate::web::Pages;
 use crate::web::layout::Page;
-use crate::web::shapes::Tenant;
+use crate::web::shapes::{STATUSES, Tenant};
 use crate::web::visit::{Outcome, Visit, show};
 
 /// Instances of a page: they fill the columns of every width.
 const A_PAGE: u64 = 12;
-/// How instances may stand that somebody asks for, and in what words.
-const STANDINGS: [(&str, &str); 7] = [
-    ("active", "Running"),
-    ("stopped", "Stopped"),
-    ("error", "Needs attention"),
-    ("pending", "Waiting"),
-    ("provisioning", "Being set up"),
-    ("destroying", "Being removed"),
-    ("destroyed", "Removed"),
-];
-
 /// The answer of `tenants.list`.
 #[derive(Debug, Deserialize)]
 struct Found {
@@ -36,7 +25,7 @@ struct Found {
 struct Wish {
     list: bool,
     search: String,
-    /// One of [`STANDINGS`], or nothing.
+    /// One of [`STATUSES`], or nothing.
     status: &'static str,
     page: u64,
 }
@@ -67,7 +56,7 @@ async fn dashboard(visit: Visit) -> Outcome {
 impl Wish {
     fn of(visit: &Visit) -> Self {
         let asked = visit.query("status");
-        let known = STANDINGS.iter().find(|(status, _)| *status == asked);
+        let known = STATUSES.iter().find(|(status, _)| *status == asked);
         Self {
             list: visit.query("view") == "list",
             search: visit.query("search").trim().chars().take(63).collect(),

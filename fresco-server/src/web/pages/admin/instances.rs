@@ -7,23 +7,8 @@ use serde_json::json;
 use crate::web::Pages;
 use crate::web::layout::Page;
 use crate::web::pages::list::{Pager, address, asked_page};
-use crate::web::shapes::{ACTIONS, Operation, STANDINGS, Tenant};
+use crate::web::shapes::{ACTIONS, Operation, STANDINGS, STATUSES, Tenant};
 use crate::web::visit::{Outcome, Visit, show};
-
-/// How an instance can stand, as the API and as people call it.
-const STATUSES: [(&str, &str); 7] = [
-    ("active", "Running"),
-    ("stopped", "Stopped"),
-    ("error", "In error"),
-    ("pending", "Waiting to be set up"),
-    ("provisioning", "Being set up"),
-    ("destroying", "Being removed"),
-    ("destroyed", "Removed"),
-];
-
-fn standing(status: &str) -> &str {
-    STATUSES.iter().find(|(word, _)| *word == status).map_or(status, |(_, words)| words)
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
