@@ -139,8 +139,10 @@ pub(crate) async fn a_list_that_can_not_be_had(stack: &Stack) {
     browser.run("window.refuse = true;", Vec::new()).await;
     browser.type_into("#search", &scene.subdomain).await;
     browser.wait_for_url(&scene.subdomain).await;
+    browser.wait_for_text_in("#connection", "What you see may be old").await;
     browser.run("window.refuse = false;", Vec::new()).await;
     browser.wait_for_text_in("#instances", "1 instance").await;
+    browser.wait_gone("#connection").await;
     scene.end(&["ERR_INTERNET_DISCONNECTED"]).await;
 }
 

@@ -58,18 +58,31 @@ pub(crate) async fn what_can_not_be_reached_is_waited_for(stack: &Stack) {
     browser.offline(false).await;
     scene.study().await;
     browser.wait_gone("#connection").await;
+    // Something on the way answers with an error, once: it is asked again.
+    let fail = "
+        const real = window.fetch, failed = new Set();
+        window.failed = failed;
+        window.fetch = async (url, options) => {
+            const once = /checkSubdomain|deployTenant/.exec(url)?.[0];
+            if (!once || failed.has(once)) return real(url, options);
+            failed.add(once);
+            return new Response('<html>', {status: 502});
+        };";
+    browser.run(fail, Vec::new()).await;
     scene.address().await;
     // The answer to the wish itself is lost, and the page is loaded again: it is the same wish.
     let lost = "
         const real = window.fetch;
         window.fetch = async (url, options) => {
             const answer = await real(url, options);
-            return url.endsWith('wizard.deployTenant') ? new Promise(() => (window.lost = 1)) : answer;
+            const wish = url.endsWith('wizard.deployTenant') && answer.ok;
+            return wish ? new Promise(() => (window.lost = 1)) : answer;
         };";
     browser.run(lost, Vec::new()).await;
     scene.accept().await;
     let waits = "while (!window.lost) await new Promise((go) => setTimeout(go, 10)); return 1;";
     assert_eq!(browser.run(waits, Vec::new()).await, 1);
+    assert_eq!(browser.run("return window.failed.size;", Vec::new()).await, 2);
     browser.goto(&format!("{}/signup", scene.platform)).await;
     browser.wait_for_url("/signup/").await;
     scene.ready().await;
