@@ -10,7 +10,6 @@
 pub mod browser;
 mod events;
 mod pauses;
-mod ports;
 pub mod proxy;
 mod scene;
 pub mod service;

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fresco_ports::free_port;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -15,7 +16,6 @@ use tokio::time::Instant;
 
 pub use crate::events::{Event, read_events};
 use crate::pauses::Pauses;
-use crate::ports::free_port;
 use crate::stack::Stack;
 
 /// How long anything may take that a test waits for.

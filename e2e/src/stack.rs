@@ -6,13 +6,13 @@ use std::process::Command;
 
 use fresco_core::PlatformId;
 use fresco_docker::{DockerConfig, DockerRuntime};
+use fresco_ports::free_port;
 use testcontainers::bollard::models::{HostConfig, RestartPolicy, RestartPolicyNameEnum};
 use testcontainers::core::{Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tokio_postgres::NoTls;
 
-use crate::ports::free_port;
 use crate::wiring::TEST_LABEL;
 
 const PASSWORD: &str = "only-for-tests";

@@ -4,7 +4,7 @@
 mod common;
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use fresco_core::{
     TenantId,
 };
 use fresco_docker::{TraefikConfig, TraefikLabels, TraefikReport};
+use fresco_ports::free_port;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TRAEFIK: &str = "fresco-dev/traefik:3";
@@ -34,16 +35,15 @@ struct OnTraefik {
     folder: PathBuf,
 }
 
-/// Ports that were free a moment ago, all different.
-fn free_ports<const N: usize>() -> [SocketAddr; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap())
+/// Where nobody listens.
+fn free_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 impl OnTraefik {
     async fn new() -> Self {
         let corner = Corner::new().await;
-        let [web, secure, probe, api] = free_ports();
+        let [web, secure, probe, api] = [(); 4].map(|()| free_address());
         let folder = std::env::temp_dir().join(&corner.network);
         std::fs::create_dir(&folder).unwrap();
         let this = Self { corner, web, secure, probe, api, folder };
@@ -167,7 +167,7 @@ impl RouterFixture for OnTraefik {
     }
 
     fn unreachable(&self) -> Arc<dyn Router> {
-        let [nobody] = free_ports();
+        let nobody = free_address();
         Arc::new(TraefikLabels::new(self.config().proxy(nobody).api(nobody)))
     }
 
@@ -222,7 +222,7 @@ impl RouterFixture for OnTraefik {
     }
 
     fn absent_gate(&self) -> Gate {
-        let [nobody] = free_ports();
+        let nobody = free_address();
         Gate::new(format!("http://{nobody}/gate"))
     }
 

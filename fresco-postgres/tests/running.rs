@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use fresco_core::conformance::Fixture;
 use fresco_core::{ErrorKind, Isolation, PlatformId, TenantDatabase, TenantId};
+use fresco_ports::free_port;
 use fresco_postgres::{PostgresTenants, PostgresTenantsConfig};
 use futures_util::future::join_all;
 use secrecy::ExposeSecret;
 use support::logs::Logs;
 use support::pooler::Pooler;
 use support::tenants::{Tenants, config, fence};
-use support::{Server, connect, free_port};
+use support::{Server, connect};
 use tokio_postgres::SimpleQueryMessage;
 
 on_every_server! { each_test:

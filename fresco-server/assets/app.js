@@ -121,6 +121,13 @@ document.querySelector("form [aria-invalid=true]")?.focus();
 document.addEventListener("submit", (event) => {
   const button = event.target.method === "post" && event.submitter;
   if (!button || event.defaultPrevented) return;
+  const connection = document.getElementById("connection");
+  if (connection.dataset.state === "offline") {
+    // The browser's own page would take the place of this one, and of what was typed.
+    event.preventDefault();
+    connection.textContent = "This was not sent, since the platform can't be reached. Try again as soon as this line is gone.";
+    return;
+  }
   if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
   button.setAttribute("aria-disabled", "true");
   // Nobody is told when the browser was stopped.

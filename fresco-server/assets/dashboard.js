@@ -34,11 +34,13 @@ function draw() {
     let asked;
     do {
       asked = location.search;
+      if (asked !== drawn) list().setAttribute("aria-busy", "true");
       // Whoever was at a button that is gone is left at its instance.
       const focused = document.activeElement?.closest("[data-tenant]")?.dataset.tenant;
       // With the first instance come the tools. Later nobody takes away the field that is typed into.
       if (!await renew([...(at("filters") ? [] : ["tools"]), "views", "instances"])) return;
       ready();
+      list().removeAttribute("aria-busy");
       if (focused && document.activeElement === document.body) at(`name-${focused}`)?.focus();
       drawn = asked;
     } while (asked !== location.search);

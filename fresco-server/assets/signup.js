@@ -341,7 +341,7 @@ async function notDeployed(error) {
     case "sign_in_required":
       known = true;
       return back("account", "This address has an account already, with another password. ",
-        link("/login?next=%2Finstances%2Fnew", "Sign in"), " and make your instance from there; or type that account's password here, or another address.");
+        link(`/login?next=${encodeURIComponent(`/instances/new?subdomain=${state.data.subdomain ?? ""}`)}`, "Sign in"), " and make your instance from there; or type that account's password here, or another address.");
     case "email_unverified":
       return back("account", "Type the code of the letter first.");
     case "subdomain_taken":

@@ -7,14 +7,20 @@ function live() {
   for (const words of document.querySelectorAll(".live")) words.hidden = false;
 }
 
+/** What stands there is of an earlier look. */
+function unknown() {
+  const overall = document.querySelector(".overall");
+  overall.className = "overall bad";
+  overall.querySelector("h2").textContent = "Not known at the moment";
+  overall.querySelector("p").textContent = "The platform does not answer. What stands below is what it told last.";
+}
+
 async function look() {
   if (document.hidden) return;
-  try {
-    if (await renew(["status"])) tell("online");
-    live();
-  } catch {
-    // It was told already.
-  }
+  const told = await renew(["status"]).catch(() => false);
+  if (told) tell("online");
+  else unknown();
+  live();
 }
 live();
 setInterval(look, 15000);

@@ -88,6 +88,7 @@ pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<Stri
         UserChange::LastAdmin => "last_admin".into(),
         UserChange::Configured => "admin_by_setting".into(),
         UserChange::Suspended => "account_suspended".into(),
+        UserChange::Unverified => "email_unverified".into(),
     };
     noted(&accounts, &event).await?;
     match change {
@@ -104,6 +105,9 @@ pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<Stri
         UserChange::Suspended => {
             conflict("this account is suspended; resume it first, or grant another one")
         }
+        UserChange::Unverified => conflict(
+            "nobody has shown yet that this address is theirs, so the account may be anybody's; verify it first, by the letter that the settings send again",
+        ),
     }
 }
 

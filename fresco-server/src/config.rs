@@ -103,6 +103,10 @@ pub struct Config {
     pub rates: Rates,
     /// How long an answer may take.
     pub request_deadline: Duration,
+    /// The most bytes of a request's head.
+    pub head_limit: usize,
+    /// The most bytes of a request's body, but for a tenant's variables.
+    pub body_limit: usize,
     /// Connections at the same time.
     pub connections: usize,
     /// Connections at the same time from one network.
@@ -223,7 +227,7 @@ impl Reader<'_> {
         let trial = self.trial(production);
         let audit_days = self.within("AUDIT_DAYS", "a whole number of days", 1..=36_500);
         let deadline = self.within("REQUEST_DEADLINE", "a whole number of seconds", 5..=600);
-        let connections = self.connections();
+        let (sizes, connections) = (self.request_sizes(), self.connections());
         let (smtp, pages) = (self.smtp(), self.pages());
         let migrate = self.one_of("MIGRATE", &[("true", true), ("false", false)]);
         let workers = self.parse::<usize>("WORKERS", "a number, 1 to 64");
@@ -275,6 +279,8 @@ impl Reader<'_> {
             audit_keep: Duration::from_secs(audit_days? * 24 * 60 * 60),
             rates: rates?,
             request_deadline: Duration::from_secs(deadline?),
+            head_limit: sizes?.0,
+            body_limit: sizes?.1,
             connections: connections?.0,
             connections_each: connections?.1,
             smtp: smtp?,

@@ -118,6 +118,12 @@ async fn warn(config: &Config) {
             "TRUSTED_PROXIES names none: behind a proxy everybody seems to come from its address, and shares its limits"
         );
     }
+    if !config.is_production() && !config.public_url.is_loopback() {
+        tracing::warn!(
+            PUBLIC_URL = %config.public_url,
+            "this address is not this machine's, and not https: the server runs as for development, where anybody may sign up, limits are wide, AUTH_SECRET may be the example's, and letters without SMTP_URL are written to this log; if it is served by https, let PUBLIC_URL say so"
+        );
+    }
     let public = if config.is_production() { public_databases(config).await } else { Vec::new() };
     if !public.is_empty() {
         tracing::warn!(

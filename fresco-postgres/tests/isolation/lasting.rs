@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use crate::TURN;
 use crate::support::tenants::{config, fence};
-use crate::support::{Server, connect, free_port, until};
+use fresco_ports::free_port;
+
+use crate::support::{Server, connect, until};
 use crate::world::{World, patient};
 
 /// From the server's return to the offender's stop.

@@ -15,11 +15,12 @@ use fresco_core::{
     NewOperation, OperationStatus, OwnerId, Stage, Step, Store, Target, TenantId, TenantQuery,
     TenantSpec, TenantStatus, WorkerId,
 };
+use fresco_ports::free_port;
 use fresco_postgres::PostgresStore;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use support::store::{config, open};
-use support::{Server, connect, free_port, until};
+use support::{Server, connect, until};
 
 const TERMS: LeaseTerms =
     LeaseTerms { ttl: Duration::from_secs(30), budget: Duration::from_secs(60) };

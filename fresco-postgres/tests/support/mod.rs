@@ -37,7 +37,6 @@ pub mod store;
 pub mod tenants;
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -259,11 +258,6 @@ impl Platform {
             }
         }
     }
-}
-
-/// A free port of the loopback.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {

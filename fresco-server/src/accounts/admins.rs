@@ -53,6 +53,8 @@ pub enum UserChange {
     Configured,
     /// The account is shut.
     Suspended,
+    /// Nobody has shown yet that the account's address is theirs.
+    Unverified,
 }
 
 /// An account that was shut, whose tenants may still run.
@@ -192,6 +194,10 @@ impl Accounts {
             }
             Change::Role(Role::Admin) if now.suspended_at.is_some() => {
                 return Ok(UserChange::Suspended);
+            }
+            // Anybody may have typed that address.
+            Change::Role(Role::Admin) if self.demands_code() && now.email_verified_at.is_none() => {
+                return Ok(UserChange::Unverified);
             }
             _ => {}
         }

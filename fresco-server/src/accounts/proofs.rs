@@ -222,9 +222,9 @@ impl Accounts {
     }
 
     /// Sets another password by the token of a letter, which also shows that the address is this
-    /// person's. All earlier sessions end, and no other address is waited for. When the address was not
-    /// known before, somebody else may have made the account: its name goes, and nobody has a link or a
-    /// pass to its tenants any more, which `tenants` tells. Whose it was; `None` when there is no such token.
+    /// person's. All earlier sessions end, no other address is waited for, and nobody has a link or a pass to
+    /// the account's tenants any more, which `tenants` tells. When the address was not known before, somebody
+    /// else may have made the account: its name goes, too. Whose it was; `None` when there is no such token.
     ///
     /// # Errors
     /// `Invalid` for a password that the address tells; the database's own, and that of `tenants`;
@@ -258,8 +258,9 @@ impl Accounts {
                         email_verified_at = coalesce(email_verified_at, now()),
                         pending_email = NULL, pending_email_key = NULL WHERE id = $1";
             transaction.execute(sql, &[&user.id, &password]).await.mapped()?;
+            // Whoever had a session has seen the links, too.
+            self.renew_claims(&transaction, &tenants(user.owner()).await?).await?;
             if user.email_verified_at.is_none() {
-                self.renew_claims(&transaction, &tenants(user.owner()).await?).await?;
                 networks::forget(&transaction, user.id).await?;
             }
             self.spend(&transaction, user.id, "").await?;

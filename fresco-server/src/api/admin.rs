@@ -151,6 +151,10 @@ impl AdminApi {
                 let words = "This account is suspended. Resume it first.";
                 Err(conflict("account_suspended", words))
             }
+            UserChange::Unverified => {
+                let words = "Nobody has shown yet that this address is theirs, so the account may be anybody's. Let them verify it first.";
+                Err(conflict("email_unverified", words))
+            }
         }
     }
 }
@@ -182,7 +186,8 @@ impl AdminApi {
     ///
     /// No key will do. Whoever is an admin no more loses the keys for that. Errors: 404; 409 `last_admin` when nobody
     /// would be left, `admin_by_setting` for the account that the setting ADMIN_EMAIL names,
-    /// `account_suspended` for one that is shut.
+    /// `account_suspended` for one that is shut, `email_unverified` where the platform sends mail and nobody has
+    /// shown that the address is theirs.
     #[oai(path = "/api/admin.setRole", method = "post", operation_id = "admin_set_role")]
     async fn set_role(
         &self,
@@ -191,6 +196,10 @@ impl AdminApi {
         body: Body<SetRole>,
     ) -> Result<Json<ChangedUser>, Problem> {
         trail.user(body.user_id);
+        trail.of_kind(match body.role {
+            Role::Admin => "admin_set_role_admin",
+            Role::User => "admin_set_role_user",
+        });
         let accounts = &self.platform.accounts;
         let user = self.done(accounts.set_role(body.user_id, body.role.into()).await?)?;
         tracing::info!(user = %user.id, role = user.role.as_str(), by = %caller.user.id, "a role was set");

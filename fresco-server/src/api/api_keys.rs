@@ -177,6 +177,9 @@ impl ApiKeysApi {
         body: Body<CreateApiKey>,
     ) -> Result<Json<CreatedApiKey>, Problem> {
         let new = wanted(body.0, once.0)?;
+        if new.scopes.contains(&Scope::Admin) {
+            trail.of_kind("api_keys_create_admin");
+        }
         let accounts = &self.platform.accounts;
         if new.scopes.contains(&Scope::Admin) && !accounts.is_admin(&caller.user) {
             return Err(Problem::not_admin().of_field("scopes"));

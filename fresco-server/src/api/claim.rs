@@ -11,14 +11,16 @@ use crate::platform::Platform;
 
 /// The way in to an app that gives itself to its first visitor.
 #[derive(Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 pub(crate) struct Claim {
     /// A link, good for one use: it leads to where the app is set up, and lets this browser in. Once
     /// it is used, the next call shows another.
     url: String,
-    /// When the app should be set up by. Once somebody came in by a link, it is open to everybody
-    /// from then on.
+    /// When the app should be set up by; once somebody came in by a link, when it opens to everybody by
+    /// itself.
     until: DateTime<Utc>,
+    /// When somebody came in by a link.
+    entered_at: Option<DateTime<Utc>>,
 }
 
 impl Claim {
@@ -37,6 +39,7 @@ impl Claim {
         Ok(claim.map(|claim| Self {
             url: gate::link(accounts, &claim, &orchestrator.url(tenant), path),
             until: claim.entered_at.unwrap_or(first) + Accounts::CLAIM,
+            entered_at: claim.entered_at,
         }))
     }
 }

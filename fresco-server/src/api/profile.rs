@@ -12,6 +12,7 @@ use crate::api::attempts;
 use crate::api::auth::{self, Account, Nothing};
 use crate::api::body::Body;
 use crate::api::text::Text;
+use crate::audit::Trail;
 use crate::http::caller::Caller;
 use crate::http::client::Client;
 use crate::http::problem::Problem;
@@ -74,6 +75,7 @@ impl ProfileApi {
         &self,
         client: Client,
         caller: Caller,
+        trail: Trail,
         body: Body<ProfileUpdate>,
     ) -> Result<Json<Account>, Problem> {
         let Body(ProfileUpdate { name, email, password }) = body;
@@ -89,6 +91,7 @@ impl ProfileApi {
             (Some(email), Some(password)) => Some((email.parse()?, SecretString::from(password.0))),
         };
         if email.is_some() {
+            trail.of_kind("auth_update_profile_email");
             self.count_attempt(&caller, &client).await?;
         }
         match accounts.update_profile(&caller.user, &NewProfile { name, email }).await? {

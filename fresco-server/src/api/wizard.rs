@@ -194,11 +194,9 @@ impl WizardApi {
         let Body(WizardCodeTyped { session_id, code }) = body;
         let refused = |code, words| Problem::new(StatusCode::FORBIDDEN, code, words);
         let (token, code) = (session_id.0.into(), code.0.into());
+        trail.tenant(self.session(&token).await?.tenant.as_uuid());
         match self.platform.accounts.verify_wizard(&token, &code).await? {
-            WizardCode::Done(session) => {
-                trail.tenant(session.tenant.as_uuid());
-                Ok(self.shown(session))
-            }
+            WizardCode::Done(session) => Ok(self.shown(session)),
             WizardCode::Unknown => Err(unknown()),
             WizardCode::Wrong => {
                 let words =
@@ -217,10 +215,11 @@ impl WizardApi {
     /// An address gets at most five an hour. Errors: 404 `unknown_session`; 409 `no_mail` where no
     /// code is needed.
     #[oai(path = "/api/wizard.resendCode", method = "post", operation_id = "wizard_resend_code")]
-    async fn resend_code(&self, body: Body<WizardHolder>) -> Result<Noted, Problem> {
+    async fn resend_code(&self, trail: Trail, body: Body<WizardHolder>) -> Result<Noted, Problem> {
         self.needs_mail()?;
-        let Body(WizardHolder { session_id }) = body;
-        match self.platform.accounts.resend_code(&session_id.0.into()).await? {
+        let token = body.0.session_id.0.into();
+        trail.tenant(self.session(&token).await?.tenant.as_uuid());
+        match self.platform.accounts.resend_code(&token).await? {
             true => Ok(Noted::Noted(Json(Nothing {}))),
             false => Err(unknown()),
         }

@@ -19,6 +19,7 @@ struct Facts {
     means: AuditMeans,
     about: AuditAbout,
     account_of: Option<Email>,
+    kind: Option<&'static str>,
     nothing: bool,
 }
 
@@ -75,6 +76,11 @@ impl Trail {
         self.facts().about.operation = Some(id);
     }
 
+    /// That the call is of this kind, where its name alone does not tell what was asked for.
+    pub(crate) fn of_kind(&self, event: &'static str) {
+        self.facts().kind = Some(event);
+    }
+
     /// That nobody did anything.
     pub(crate) fn nothing(&self) {
         self.facts().nothing = true;
@@ -88,7 +94,7 @@ impl Trail {
     /// What was told by now.
     pub(super) fn event(&self, call: &'static str) -> AuditEvent {
         let facts = self.facts();
-        let mut event = AuditEvent::new(call);
+        let mut event = AuditEvent::new(facts.kind.unwrap_or(call));
         (event.actor, event.actor_id, event.means) = (facts.actor, facts.actor_id, facts.means);
         (event.about, event.account_of) = (facts.about, facts.account_of.clone());
         event

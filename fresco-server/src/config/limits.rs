@@ -128,6 +128,14 @@ impl Reader<'_> {
         Some((usize::try_from(all?).ok()?, usize::try_from(each?).ok()?))
     }
 
+    /// How many bytes the head and the body of a request may have.
+    pub(super) fn request_sizes(&mut self) -> Option<(usize, usize)> {
+        let number = "a whole number of KiB";
+        let head = self.within("HEADER_LIMIT", number, 8..=1024);
+        let body = self.within("BODY_LIMIT", number, 16..=1024);
+        Some((usize::try_from(head?).ok()? << 10, usize::try_from(body?).ok()? << 10))
+    }
+
     /// A setting whose default depends on where the server runs.
     fn usual(
         &mut self,

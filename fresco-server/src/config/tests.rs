@@ -274,6 +274,7 @@ fn limits_are_wide_in_development_and_narrow_in_production() {
     assert_eq!((here.trial.tenants, there.trial.tenants), (100, 10));
     assert_eq!(there.trial.life, Duration::from_secs(24 * 60 * 60));
     assert_eq!((here.connections, here.connections_each), (1024, 128));
+    assert_eq!((here.head_limit, here.body_limit), (65_536, 65_536));
     let rates = |config: &Config| (config.rates.sign_in.to_string(), config.rates.mail.to_string());
     assert_eq!(rates(&here), ("6000/minute".into(), "600/minute".into()));
     assert_eq!(rates(&there), ("30/minute".into(), "20/hour".into()));
@@ -290,6 +291,8 @@ fn limits_are_wide_in_development_and_narrow_in_production() {
         ("UNVERIFIED_HOURS", "0"),
         ("REQUEST_DEADLINE", "601"),
         ("CONNECTIONS_PER_ADDRESS", "1"),
+        ("HEADER_LIMIT", "7"),
+        ("BODY_LIMIT", "1025"),
     ] {
         let text = problem(&[(name, bad)]);
         assert!(text.contains(&format!("\n  {name} must be ")), "{text}");

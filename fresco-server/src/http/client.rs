@@ -38,9 +38,11 @@ fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let ours = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
     let mut client = peer.to_canonical();
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-    let mut named = lines.flat_map(|line| line.to_str().unwrap_or("").rsplit(','));
+    // What the caller wrote may be any bytes; what our proxies added after it is an address all the same.
+    let named = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let mut named = named.map(|part| std::str::from_utf8(part).ok().and_then(address));
     while ours(&client) {
-        let Some(before) = named.next().and_then(address) else { break };
+        let Some(before) = named.next().flatten() else { break };
         client = before;
     }
     client
@@ -87,13 +89,15 @@ impl<'a> poem::FromRequest<'a> for ClientAddress {
 
 #[cfg(test)]
 mod tests {
+    use poem::http::HeaderValue;
+
     use super::*;
 
     fn seen(peer: &str, lines: &[&str]) -> String {
         let proxies = ["127.0.0.0/8", "10.0.0.0/24", "fd00::/64"].map(|net| net.parse().unwrap());
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(FORWARDED_FOR, line.parse().unwrap());
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         client(peer.parse().unwrap(), &headers, &proxies).to_string()
     }
@@ -107,6 +111,8 @@ mod tests {
         // What the caller itself had written stands before that.
         assert_eq!(seen("127.0.0.1", &["198.51.100.7, 192.0.2.1"]), "192.0.2.1");
         assert_eq!(seen("127.0.0.1", &["198.51.100.7", "192.0.2.1"]), "192.0.2.1");
+        assert_eq!(seen("127.0.0.1", &["é, 192.0.2.1"]), "192.0.2.1");
+        assert_eq!(seen("127.0.0.1", &["192.0.2.1, é"]), "127.0.0.1");
         // Two proxies of ours, one behind the other.
         assert_eq!(seen("127.0.0.1", &["198.51.100.7, 192.0.2.1, 10.0.0.3"]), "192.0.2.1");
         // Nothing, and nonsense, lead no further.

@@ -27,8 +27,6 @@ use crate::http::peers::{Peers, many};
 const HEAD: Duration = Duration::from_secs(30);
 /// How long a client may take nothing of its answer.
 const STALLED: Duration = Duration::from_secs(60);
-/// The most that a request's head may take, in bytes.
-const MOST_HEAD: usize = 64 * 1024;
 /// Files that the platform itself needs: its pools, Docker, its log.
 const OWN_FILES: u64 = 128;
 /// Files of a connection: itself, and what a stream reads from.
@@ -43,6 +41,8 @@ pub(crate) struct Limits {
     all: usize,
     /// From one network.
     each: usize,
+    /// Bytes of a request's head.
+    head: usize,
     /// From where there may be any number.
     proxies: Vec<IpNet>,
 }
@@ -51,7 +51,7 @@ impl Limits {
     /// The settings' own.
     pub(crate) fn of(config: &Config) -> Self {
         let (all, each) = (config.connections, config.connections_each);
-        Self { all, each, proxies: many(&config.trusted_proxies) }
+        Self { all, each, head: config.head_limit, proxies: many(&config.trusted_proxies) }
     }
 }
 
@@ -65,7 +65,7 @@ pub(crate) async fn serve<E: Endpoint + 'static>(
 ) {
     let endpoint = Arc::new(endpoint.map_to_response());
     let places = Arc::new(Semaphore::new(places(limits.all)));
-    let peers = Peers::new(limits.each, limits.proxies);
+    let (peers, head) = (Peers::new(limits.each, limits.proxies), limits.head);
     let (graceful, mut connections) = (GracefulShutdown::new(), JoinSet::new());
     tokio::pin!(stop);
     loop {
@@ -84,7 +84,7 @@ pub(crate) async fn serve<E: Endpoint + 'static>(
                     continue;
                 };
                 let addresses = (LocalAddr(Addr::from(local)), RemoteAddr(Addr::from(peer)));
-                let connection = connection(socket, endpoint.clone(), addresses);
+                let connection = connection(socket, endpoint.clone(), addresses, head);
                 let connection = graceful.watch(connection);
                 connections.spawn(async move {
                     // What went wrong is the client's affair: it has left, or kept us waiting.
@@ -122,6 +122,7 @@ fn connection<E: Endpoint<Output = poem::Response> + 'static>(
     socket: TcpStream,
     endpoint: Arc<E>,
     (local, remote): (LocalAddr, RemoteAddr),
+    head: usize,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let request = (request, local.clone(), remote.clone(), Scheme::HTTP).into();
@@ -136,7 +137,7 @@ fn connection<E: Endpoint<Output = poem::Response> + 'static>(
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .max_buf_size(MOST_HEAD)
+        .max_buf_size(head)
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
 }
 
@@ -163,8 +164,10 @@ mod tests {
 
     use super::*;
 
+    const MOST_HEAD: usize = 16 * 1024;
+
     async fn server() -> (std::net::SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
-        server_with(Limits { all: 1024, each: 1024, proxies: Vec::new() }).await
+        server_with(Limits { all: 1024, each: 1024, head: MOST_HEAD, proxies: Vec::new() }).await
     }
 
     async fn server_with(
@@ -249,7 +252,7 @@ mod tests {
         for (proxies, third) in [(vec![], ""), (vec!["127.0.0.0/8"], "HTTP/1.1 200 OK")] {
             let proxies = proxies.into_iter().map(|net| net.parse().unwrap()).collect();
             let (address, _stop, _serving) =
-                server_with(Limits { all: 16, each: 2, proxies }).await;
+                server_with(Limits { all: 16, each: 2, head: MOST_HEAD, proxies }).await;
             let mut open = Vec::new();
             for _ in 0..2 {
                 let mut client = TcpStream::connect(address).await.unwrap();

@@ -4,6 +4,7 @@ use poem::Request;
 use poem::http::{StatusCode, header};
 use secrecy::SecretString;
 
+use crate::http::cookies::cookies;
 use crate::http::problem::Problem;
 
 /// What a request carries.
@@ -26,12 +27,7 @@ impl Credentials {
     /// asks. A cookie that comes more than once was planted beside the real one: then none is
     /// believed.
     pub(crate) fn of(request: &Request, https: bool) -> Result<Self, Problem> {
-        let lines = request.headers().get_all(header::COOKIE).iter();
-        let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-        let mut cookies = pairs.filter_map(|pair| {
-            let (name, value) = pair.trim().split_once('=')?;
-            (name == cookie_name(https)).then_some(value)
-        });
+        let mut cookies = cookies(request.headers(), cookie_name(https));
         match (key(request)?, cookies.next(), cookies.next()) {
             (Some(_), Some(_), _) => Err(Problem::two_credentials()),
             (Some(key), None, _) => Ok(Self::Key(key.into())),

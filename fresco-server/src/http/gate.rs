@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::accounts::{Accounts, AuditEvent, AuditMeans, Claim};
 use crate::http::client::ClientAddress;
+use crate::http::cookies::cookies;
 use crate::http::problem::Problem;
 use crate::platform::Platform;
 
@@ -273,12 +274,7 @@ const fn cookie_name(https: bool) -> &'static str {
 
 /// A cookie's value. One that comes twice was planted beside the real one: then none is believed.
 fn carried<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(header::COOKIE).iter();
-    let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-    let mut values = pairs.filter_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name).then_some(value)
-    });
+    let mut values = cookies(headers, name);
     match (values.next(), values.next()) {
         (Some(value), None) => Some(value),
         _ => None,

@@ -23,8 +23,6 @@ use crate::http::problem::Problem;
 use crate::http::throttle::Throttle;
 use crate::origin::Origin;
 
-/// The largest body that is read of whoever sends it: all of them together must fit into memory.
-const MOST_BODY: usize = 64 * 1024;
 /// The largest body of who may send many variables.
 const MOST_VARIABLES: usize = 1024 * 1024;
 /// How many of these are read and answered at once: an account is made in no time, and its connections may be many.
@@ -47,6 +45,8 @@ pub(crate) struct Guard {
     addresses: Addresses,
     throttle: Throttle,
     asking: Peers,
+    /// The largest body that is read of whoever sends it: all of them together must fit into memory.
+    most_body: usize,
     large: Arc<Semaphore>,
     proxies: Vec<IpNet>,
     deadline: Duration,
@@ -80,6 +80,7 @@ impl Guard {
             addresses,
             throttle,
             asking: Peers::new(config.connections_each, many(&config.trusted_proxies)),
+            most_body: config.body_limit,
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             proxies: config.trusted_proxies.clone(),
             deadline: config.request_deadline,
@@ -192,6 +193,7 @@ fn once(request: &Request, name: HeaderName) -> Result<Option<&str>, Problem> {
 /// which is to be kept until it is answered.
 async fn read_body(
     request: &mut Request,
+    most_body: usize,
     places: &Arc<Semaphore>,
 ) -> Result<Option<OwnedSemaphorePermit>, Problem> {
     if request.method() == Method::GET || request.method() == Method::HEAD {
@@ -199,15 +201,15 @@ async fn read_body(
     }
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let small = length.is_some_and(|length| length <= MOST_BODY);
+    let small = length.is_some_and(|length| length <= most_body);
     // Strangers must not be able to fill the memory.
     let large =
         !small && TAKE_VARIABLES.contains(&request.uri().path()) && is_known(request).await?;
-    let most = if large { MOST_VARIABLES } else { MOST_BODY };
+    let most = if large { MOST_VARIABLES } else { most_body };
     let too_large = || {
         let words = format!(
             "The body may have at most {} KiB; with variables, of who is signed in or has a key, {} KiB.",
-            MOST_BODY / 1024,
+            most_body / 1024,
             MOST_VARIABLES / 1024
         );
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words)
@@ -292,7 +294,8 @@ pub(crate) struct Guarded<E> {
 
 impl<E: Endpoint> Guarded<E> {
     async fn let_in(&self, mut request: Request) -> Result<Response> {
-        let Guard { addresses, throttle, asking, large, proxies, deadline, .. } = &self.guard;
+        let Guard { addresses, throttle, asking, most_body, large, proxies, deadline, .. } =
+            &self.guard;
         // Before anything of the body is waited for.
         let client = ClientAddress::of(&request, proxies).0;
         throttle.address(&request, client)?;
@@ -307,7 +310,7 @@ impl<E: Endpoint> Guarded<E> {
         };
         addresses.check(&request)?;
         check_type(&request, self.guard.sent)?;
-        let _large = read_body(&mut request, large).await?;
+        let _large = read_body(&mut request, *most_body, large).await?;
         // A stream is answered at once; how long it may go on, it knows itself.
         match tokio::time::timeout(*deadline, self.inner.call(request)).await {
             Ok(answer) => Ok(answer?.into_response()),

@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 pub(crate) mod caller;
 pub(crate) mod client;
 pub(crate) mod connections;
+pub(crate) mod cookies;
 pub(crate) mod credentials;
 pub(crate) mod edge;
 pub(crate) mod gate;

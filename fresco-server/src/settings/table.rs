@@ -277,6 +277,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("60"),
         "After how many seconds a request without an answer is given up, 5 to 600; streams are not",
     ),
+    setting("HEADER_LIMIT", Some("64"), "The most KiB that a request's head may have, 8 to 1024"),
+    setting(
+        "BODY_LIMIT",
+        Some("64"),
+        "The most KiB that a request's body may have, 16 to 1024; a tenant's variables may have 1024 in any case",
+    ),
     setting("CONNECTIONS", Some("1024"), "The most connections at the same time, where the system allows as many files"),
     setting(
         "CONNECTIONS_PER_ADDRESS",

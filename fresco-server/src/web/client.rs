@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::http::client::ClientAddress;
+use crate::http::cookies::cookies;
 use crate::http::credentials::cookie_name;
 use crate::http::edge;
 use crate::platform::Platform;
@@ -68,10 +69,7 @@ impl OnBehalf {
 
     /// Whether it may be somebody who is, or was, signed in. Other cookies may be of the whole domain.
     pub(super) fn has_session(&self) -> bool {
-        let lines = self.headers.get_all(header::COOKIE).iter();
-        let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-        let mut names = pairs.filter_map(|pair| pair.trim().split_once('='));
-        names.any(|(name, _)| name == self.session)
+        cookies(&self.headers, self.session).next().is_some()
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Site {
     /// Who runs the platform, and how they are reached.
     pub(super) operator: Option<String>,
     pub(super) contact: Option<Contact>,
+    /// How much an instance may keep, in MB.
+    pub(super) disk_mb: u64,
     /// On what terms it is offered.
     pub(super) legal: Legal,
 }
@@ -36,6 +38,7 @@ impl Site {
             mail: config.verifies_addresses,
             operator: config.pages.operator.clone(),
             contact: config.pages.contact.clone(),
+            disk_mb: config.tenant_disk >> 20,
             legal: Legal::new(config),
         }
     }

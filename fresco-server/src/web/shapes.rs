@@ -89,12 +89,13 @@ pub(super) struct Step {
 pub(super) struct Claim {
     pub(super) url: String,
     pub(super) until: Option<DateTime<Utc>>,
+    pub(super) entered_at: Option<DateTime<Utc>>,
 }
 
 impl Claim {
     /// Whether the time is over in which the app is to be set up.
     pub(super) fn is_late(&self) -> bool {
-        self.until.is_some_and(|until| until <= Utc::now())
+        self.entered_at.is_none() && self.until.is_some_and(|until| until <= Utc::now())
     }
 }
 
@@ -262,7 +263,7 @@ mod tests {
 
     #[test]
     fn an_app_locks_itself_after_a_time() {
-        let claim = |until| Claim { url: String::new(), until };
+        let claim = |until| Claim { url: String::new(), until, entered_at: None };
         let at = |seconds| Some(Utc::now() + TimeDelta::seconds(seconds));
         assert!(claim(at(-1)).is_late());
         assert!(!claim(at(60)).is_late() && !claim(None).is_late());

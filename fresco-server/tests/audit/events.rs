@@ -186,7 +186,7 @@ async fn the_wizard_and_the_admins() {
     log.new_rows().await;
     let user = json!({ "userId": ada });
     for (call, event, body) in [
-        ("admin.setRole", "admin_set_role", json!({ "userId": ada, "role": "admin" })),
+        ("admin.setRole", "admin_set_role_admin", json!({ "userId": ada, "role": "admin" })),
         ("admin.suspendUser", "admin_suspend_user", user.clone()),
         ("admin.resumeUser", "admin_resume_user", user.clone()),
     ] {

@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 
 use fresco_core::{Gate, PlatformId};
 use fresco_docker::{TraefikConfig, TraefikLabels};
+use fresco_ports::free_port;
 
-use stack::{PASSWORD, Stack, Wiring, free_port, nowhere};
+use stack::{PASSWORD, Stack, Wiring, nowhere};
 
 /// A folder that every user may enter.
 struct Folder(PathBuf);
@@ -323,7 +324,7 @@ async fn tenants_reach_their_server_and_no_other() {
 #[ignore = "needs Docker, PostgreSQL and Traefik"]
 async fn a_taken_port_is_named_with_its_owner_and_the_setting_that_moves_it() {
     let stack = Stack::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let port = listener.local_addr().unwrap().port();
     let me = format!("(pid {})", std::process::id());
     for setting in ["PORT", "TRAEFIK_HTTP_PORT", "TRAEFIK_DASHBOARD_PORT"] {
@@ -373,7 +374,7 @@ async fn gates_that_traefik_does_not_reach_or_hears_nothing_of() {
     said.is_wrong("is no folder that this user may write to", &["$ sudo install -d", "/no/such"]);
 
     // A server has been here, and is gone.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let server = listener.local_addr().unwrap();
     let wiring = stack.wiring.with("PORT", server.port());
     let config = TraefikConfig::new(PlatformId::new()).directory(&stack.folder);

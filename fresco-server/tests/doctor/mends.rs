@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use fresco_core::PlatformId;
+use fresco_ports::free_port;
 use fresco_postgres::{PostgresTenants, PostgresTenantsConfig};
 
 use crate::Folder;
@@ -35,7 +36,8 @@ fn mend<'a>(text: &'a str, words: &str) -> &'a str {
 
 #[test]
 fn a_taken_port_is_moved_where_its_value_comes_from() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The next one is not for connections that go out, either.
+    let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let folder = Folder::new();
     let taken = format!("127.0.0.1:{port} is taken by");

@@ -1,13 +1,14 @@
 //! PostgreSQL, Traefik and a network of one test's own, and the settings that lead there.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use fresco_core::PlatformId;
 use fresco_docker::{DockerConfig, DockerRuntime};
+use fresco_ports::free_port;
 use fresco_server::settings::Values;
 use fresco_server::{Config, doctor};
 use testcontainers::core::{Mount, WaitFor};
@@ -19,11 +20,6 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 pub(crate) const PASSWORD: &str = "hunter2-only-for-tests";
 const TEST_LABEL: &str = "fresco.test";
 const SOCKET: &str = "/var/run/docker.sock";
-
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
-    listener.local_addr().expect("its address").port()
-}
 
 /// What the doctor said.
 pub(crate) struct Said {

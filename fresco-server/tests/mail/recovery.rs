@@ -155,7 +155,15 @@ async fn nothing_is_left_to_who_made_an_account_for_anothers_address() {
     // Who was known before keeps the name; another address is wanted anew by who has the new password.
     let bob = known(&site, &mail, "bob@example.org").await;
     update(&bob).await;
+    let made = site.post_with(&bob, "/api/tenants.create", json!({ "subdomain": "three" })).await;
+    site.done(made.text("operationId")).await;
+    let tenant: TenantId = made.text("tenantId").parse().unwrap();
+    accounts.close_claim(tenant).await.unwrap();
+    let word = accounts.claim_word(&accounts.claim(tenant).await.unwrap().unwrap());
     let user = take_over("bob@example.org").await;
+    // Whoever had a session of his may have read the link.
+    let claim = accounts.claim(tenant).await.unwrap().unwrap();
+    assert!(accounts.enter_claim(&claim, &word).await.unwrap().is_none());
     assert_eq!((&user["name"], user.get("pendingEmail")), (&json!("Eve"), None), "{user}");
 }
 

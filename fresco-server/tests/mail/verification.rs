@@ -1,10 +1,13 @@
 //! An address is known to be somebody's once a letter to it was answered.
 
+use fresco_server::accounts::{Email, Role};
+use fresco_server::settings::Values;
+use fresco_server::{Config, compose};
 use serde_json::json;
 
-use crate::support::PASSWORD;
 use crate::support::postgres::Database;
 use crate::support::smtp::MailServer;
+use crate::support::{PASSWORD, SECRET};
 use crate::{deliver, known, sign_in, site_on, site_with, verify};
 
 const ASKED: &str = "Is this your address";
@@ -139,4 +142,31 @@ async fn passwords_are_tried_so_often_with_a_letter_too() {
     }
     assert!((1..=3).contains(&refused), "{refused}");
     try_it(PASSWORD).await.refuses(429, "rate_limited");
+}
+
+/// Anybody may have signed up with the address that an operator has in mind.
+#[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn who_has_not_shown_that_an_address_is_theirs_is_made_no_admin() {
+    let mail = MailServer::plain();
+    let site = site_with(&mail).await;
+    let root = known(&site, &mail, "root@example.org").await;
+    site.database.execute("UPDATE fresco_server.users SET role = 'admin'").await;
+    site.sign_up("ada@example.org").await;
+    let ada: Email = "ada@example.org".parse().unwrap();
+    let id = site.platform.accounts.user_of(&ada).await.unwrap().unwrap().id;
+    let grant = json!({ "userId": id, "role": "admin" });
+    let asked = site.post_with(&root, "/api/admin.setRole", grant.clone()).await;
+    asked.refuses(409, "email_unverified");
+    let settings = mail.settings();
+    let settings = settings.iter().map(|(name, value)| (*name, value.as_str()));
+    let own = [("DATABASE_URL", site.database.url.as_str()), ("AUTH_SECRET", SECRET)];
+    let config = Config::read(&Values::new(own.into_iter().chain(settings))).unwrap();
+    let error = compose::set_role(&config, &ada, Role::Admin).await.unwrap_err();
+    assert!(error.chain().contains("the account may be anybody's"), "{}", error.chain());
+    deliver(&site).await;
+    verify(&site, &mail.secret("ada@example.org", "Is this your address")).await.ok();
+    let told = compose::set_role(&config, &ada, Role::Admin).await.unwrap();
+    assert!(told.contains("has the role admin"), "{told}");
+    site.post_with(&root, "/api/admin.setRole", grant).await.ok();
 }

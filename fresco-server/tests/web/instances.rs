@@ -87,7 +87,7 @@ async fn from_the_first_to_the_last_button() {
 
     let back = "/dashboard?view=list&search=ants";
     let to = format!("{page}/stop");
-    ada.send(&to, &[("back", back)]).await.leads_to(&format!("{back}&done=stopping"));
+    ada.send(&to, &[("back", back)]).await.leads_to(&format!("{back}&done=stopping#name-{id}"));
     assert_eq!(settled(&ada, &id).await, ("stop".into(), "stopped".into()));
     ada.get(&page).await.is(200).has("Stopped").has(&format!("action=\"{page}/start\""));
     ada.send(&format!("{page}/start"), &[]).await.leads_to(&format!("{page}?done=starting"));
@@ -95,7 +95,7 @@ async fn from_the_first_to_the_last_button() {
     // Nobody is led to another place.
     let elsewhere = [("back", "//evil.example/x")];
     let to = ada.send(&format!("{page}/restart"), &elsewhere).await;
-    to.leads_to("/dashboard?done=restarting");
+    to.leads_to(&format!("/dashboard?done=restarting#name-{id}"));
     assert_eq!(settled(&ada, &id).await, ("restart".into(), "active".into()));
     ada.send(&format!("{page}/open"), &[]).await.leads_to(&format!("{page}?done=opened"));
     ada.get(&format!("{page}/log")).await.is(200).has("listening on port 3000");
@@ -151,7 +151,21 @@ async fn what_is_to_be_set_up_is_not_offered_for_a_visit() {
     ada.get("/dashboard").await.is(200).has("set it up first").has("To be set up").lacks(visit);
     // Whoever keeps the platform sees it, too.
     site.database.execute("UPDATE fresco_server.users SET role = 'admin'").await;
-    ada.get("/admin/tenants").await.is(200).has("To be set up").lacks(">Running</span>");
+    ada.get("/admin/tenants")
+        .await
+        .is(200)
+        .has("To be set up")
+        .lacks(">Running</span>")
+        .lacks(visit);
+    // Once somebody came in by the link, another time holds.
+    let accounts = site.database.accounts().await;
+    let claim = accounts.claim(tenant).await.unwrap().unwrap();
+    let word = accounts.claim_word(&claim);
+    accounts.enter_claim(&claim, &word).await.unwrap().unwrap();
+    accounts.came_in(tenant).await.unwrap();
+    assert!(told(&ada, &id).await["claim"]["enteredAt"].is_string());
+    let entered = ada.get(&page).await.is(200);
+    entered.has("Somebody came in by it on").has("Everybody is let in from").lacks("the app locks");
     let asked = ada.get(&format!("{page}/open")).await.is(200);
     asked.has("Let everybody reach ants?").has("be taken back");
     assert_eq!(told(&ada, &id).await["tenant"]["unclaimed"], true, "asking opens nothing");

@@ -95,12 +95,13 @@ async fn act(visit: Visit, call: &'static str, word: &'static str) -> Outcome {
     let done: Result<Value, _> = visit.call(call, json!({"tenantId": id})).await;
     match done {
         Ok(_) => {
-            let back = match visit.form().get("back") {
-                "" => format!("/instances/{id}"),
-                back => safe(back),
+            // In a list it leads back to where the instance is.
+            let (back, place) = match visit.form().get("back") {
+                "" => (format!("/instances/{id}"), String::new()),
+                back => (safe(back), format!("#name-{id}")),
             };
             let mark = if back.contains('?') { '&' } else { '?' };
-            go(&format!("{back}{mark}done={word}"))
+            go(&format!("{back}{mark}done={word}{place}"))
         }
         // Of what can't be done now, the instance's own page tells why and how it stands.
         Err(refusal) if matches!(refusal.status, 409 | 429 | 503) => {

@@ -24,13 +24,27 @@ impl Alert {
     fn title(&self) -> String {
         let instance = self.subdomain.as_deref().unwrap_or("An instance");
         match (self.kind.as_str(), &self.part) {
-            ("part_unhealthy", Some(part)) => format!("Out of order: {}", part.replace('_', " ")),
+            ("part_unhealthy", Some(part)) => format!("Out of order: {}", called(part)),
             ("part_unhealthy", None) => "A part is out of order".to_owned(),
             ("tenant_failed", _) => format!("{instance} is in error"),
             ("tenant_barred", _) => format!("{instance} is kept out of its database"),
             ("operation_stuck", _) => format!("{instance}: work is stuck, and tried again"),
             (other, _) => other.replace('_', " "),
         }
+    }
+}
+
+/// A part of the platform, for people.
+fn called(part: &str) -> &str {
+    match part {
+        "store" => "the platform's database",
+        "accounts" => "the database of accounts",
+        "docker" => "Docker",
+        "tenantDatabase" => "the database of the instances",
+        "traefik" => "Traefik",
+        "work" => "the work on instances",
+        "isolation" => "what keeps instances apart",
+        other => other,
     }
 }
 

@@ -1,5 +1,8 @@
 //! Ports of loopback that are promised to one part of a test each.
+#![allow(clippy::panic, reason = "what fails here fails the test")]
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -13,13 +16,20 @@ const COUNT: u16 = 16_000;
 /// What the kernel gives for port 0 is free again before the server that it is meant for listens there:
 /// two tests, or two runs beside each other, could be given the same. A name in the kernel that goes with
 /// the process says that a port is taken.
-pub(crate) fn free_port() -> u16 {
-    let start = uuid::Uuid::new_v4().as_u128() % u128::from(COUNT);
-    let start = u16::try_from(start).expect("less than what it was divided by");
+///
+/// # Panics
+/// When no port is left.
+#[must_use]
+pub fn free_port() -> u16 {
+    // Each state of a hash is another one, in each process.
+    let start = RandomState::new().hash_one(0) % u64::from(COUNT);
     for step in 0..COUNT {
-        let port = FIRST + (start + step) % COUNT;
+        let Ok(place) = u16::try_from((start + u64::from(step)) % u64::from(COUNT)) else {
+            continue;
+        };
+        let port = FIRST + place;
         let name = SocketAddr::from_abstract_name(format!("fresco-test-port-{port}"));
-        let Ok(promise) = UnixListener::bind_addr(&name.expect("a short name")) else { continue };
+        let Ok(promise) = name.and_then(|name| UnixListener::bind_addr(&name)) else { continue };
         if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
             std::mem::forget(promise);
             return port;
