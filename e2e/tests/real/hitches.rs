@@ -146,6 +146,41 @@ pub(crate) async fn a_list_that_can_not_be_had(stack: &Stack) {
     scene.end(&["ERR_INTERNET_DISCONNECTED"]).await;
 }
 
+/// What is asked for while the platform can't be reached is not sent, and the page stays. How the platform is
+/// nobody knows then.
+pub(crate) async fn what_is_done_while_nobody_answers(stack: &Stack) {
+    let scene = dashboard::Scene::new(stack).await;
+    let browser = &scene.browser;
+    scene.sign_in().await;
+    scene.go("/dashboard").await;
+    browser.wait_for_text_in("#instances", "Running").await;
+    browser.offline(true).await;
+    browser.wait_for_text_in("#connection", "can't be reached").await;
+    browser.click(&scene.button("stop")).await;
+    browser.wait_for_text_in("#connection", "was not sent").await;
+    browser.offline(false).await;
+    browser.wait_gone("#connection").await;
+    browser.click(&scene.button("stop")).await;
+    browser.wait_for_text("The instance stops.").await;
+    browser.wait_for_text_in("#instances", "Stopped").await;
+    assert!(browser.url().await.ends_with(&format!("#name-{}", scene.tenant)));
+
+    scene.go("/status").await;
+    let overall = "return document.querySelector('.overall h2').textContent;";
+    let overall = browser.run(overall, Vec::new()).await;
+    let look = async || {
+        let look = "document.dispatchEvent(new Event('visibilitychange'));";
+        browser.run(look, Vec::new()).await
+    };
+    browser.offline(true).await;
+    look().await;
+    browser.wait_for_text_in(".overall", "Not known at the moment").await;
+    browser.offline(false).await;
+    look().await;
+    browser.wait_for_text_in(".overall", overall.as_str().unwrap()).await;
+    scene.end(&["ERR_INTERNET_DISCONNECTED"]).await;
+}
+
 /// An answer that says nothing is told as that.
 pub(crate) async fn answers_that_say_nothing(stack: &Stack) {
     let scene = dashboard::Scene::new(stack).await;

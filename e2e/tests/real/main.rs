@@ -168,6 +168,7 @@ fn main() {
         hitches::streams_that_are_cut_or_refused,
         hitches::streams_of_pages_that_nobody_sees,
         hitches::a_list_that_can_not_be_had,
+        hitches::what_is_done_while_nobody_answers,
         hitches::answers_that_say_nothing,
         hitches::pages_that_are_loaded_again,
         hitches::a_sign_up_that_can_not_be_gone_on_with,

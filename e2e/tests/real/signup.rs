@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use fresco_e2e::Stack;
 use fresco_e2e::browser::{Browser, DESKTOP, PHONE, Theme};
-use fresco_e2e::service::{PASSWORD, Server, Service};
+use fresco_e2e::service::{PASSWORD, Server, Service, until};
 use serde_json::{Value, json};
 
 use crate::claim::PROFILE;
@@ -214,6 +214,23 @@ pub(crate) async fn from_the_first_step_to_a_page_of_ones_own(stack: &Stack) {
     browser.wait_for_text(subdomain).await;
     browser.switch(&platform).await;
     let _ = browser.complaints().await;
+
+    // Who owns it lets everybody else in.
+    browser.goto(&page).await;
+    browser.click("#its-page").await;
+    browser.wait_for_text_in("#claim", "Somebody came in by it").await;
+    browser.click("#claim-done").await;
+    browser.wait_for_text(&format!("Let everybody reach {subdomain}?")).await;
+    browser.click(".question .button").await;
+    browser.wait_for_text("Its address is open to everybody now.").await;
+    browser.wait_for("#visit").await;
+    let host = format!("{subdomain}.{DOMAIN}");
+    until("everybody is let in", async || {
+        let proxy = format!("http://127.0.0.1:{}/whoami", stack.proxy_ports().0);
+        let asked = reqwest::Client::new().get(proxy).header("Host", &host).send().await;
+        asked.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
 
     // Whoever is signed in has no need to sign up.
     browser.goto(&format!("{}/signup", scene.platform)).await;
