@@ -124,7 +124,9 @@ pub(crate) async fn a_list_that_can_not_be_had(stack: &Stack) {
     scene.sign_in().await;
     let refuse = "const real = window.fetch;
         window.fetch = (url, ...rest) => window.refuse && String(url).includes('/dashboard')
-            ? Promise.resolve(new Response('', {status: 503})) : real(url, ...rest);";
+            ? Promise.resolve(Object.defineProperty(new Response('', {status: 503}), 'url',
+                {value: new URL(url, location).href}))
+            : real(url, ...rest);";
     browser.before_pages(refuse).await;
     scene.go("/dashboard").await;
     browser.wait_for_text_in("#instances", "Running").await;
@@ -163,7 +165,7 @@ pub(crate) async fn what_is_done_while_nobody_answers(stack: &Stack) {
     browser.click(&scene.button("stop")).await;
     browser.wait_for_text("The instance stops.").await;
     browser.wait_for_text_in("#instances", "Stopped").await;
-    assert!(browser.url().await.ends_with(&format!("#name-{}", scene.tenant)));
+    assert!(browser.url().await.ends_with(&format!("#at-{}", scene.tenant)));
 
     scene.go("/status").await;
     let overall = "return document.querySelector('.overall h2').textContent;";

@@ -87,7 +87,7 @@ async fn from_the_first_to_the_last_button() {
 
     let back = "/dashboard?view=list&search=ants";
     let to = format!("{page}/stop");
-    ada.send(&to, &[("back", back)]).await.leads_to(&format!("{back}&done=stopping#name-{id}"));
+    ada.send(&to, &[("back", back)]).await.leads_to(&format!("{back}&done=stopping#at-{id}"));
     assert_eq!(settled(&ada, &id).await, ("stop".into(), "stopped".into()));
     ada.get(&page).await.is(200).has("Stopped").has(&format!("action=\"{page}/start\""));
     ada.send(&format!("{page}/start"), &[]).await.leads_to(&format!("{page}?done=starting"));
@@ -95,7 +95,7 @@ async fn from_the_first_to_the_last_button() {
     // Nobody is led to another place.
     let elsewhere = [("back", "//evil.example/x")];
     let to = ada.send(&format!("{page}/restart"), &elsewhere).await;
-    to.leads_to(&format!("/dashboard?done=restarting#name-{id}"));
+    to.leads_to(&format!("/dashboard?done=restarting#at-{id}"));
     assert_eq!(settled(&ada, &id).await, ("restart".into(), "active".into()));
     ada.send(&format!("{page}/open"), &[]).await.leads_to(&format!("{page}?done=opened"));
     ada.get(&format!("{page}/log")).await.is(200).has("listening on port 3000");

@@ -95,10 +95,10 @@ async fn act(visit: Visit, call: &'static str, word: &'static str) -> Outcome {
     let done: Result<Value, _> = visit.call(call, json!({"tenantId": id})).await;
     match done {
         Ok(_) => {
-            // In a list it leads back to where the instance is.
+            // In a list it leads back to where the instance is; to no link of it, which a key held down would follow.
             let (back, place) = match visit.form().get("back") {
                 "" => (format!("/instances/{id}"), String::new()),
-                back => (safe(back), format!("#name-{id}")),
+                back => (safe(back), format!("#at-{id}")),
             };
             let mark = if back.contains('?') { '&' } else { '?' };
             go(&format!("{back}{mark}done={word}{place}"))
