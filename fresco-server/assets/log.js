@@ -66,6 +66,7 @@ function follow(after = "") {
     line: take,
     end: (_, close) => {
       clearTimeout(live);
+      pause.hidden = !paused;
       reached = close();
       ended = performance.now();
       say("The app does not run");
@@ -76,6 +77,7 @@ function follow(after = "") {
     opened: (anew) => {
       fresh = anew;
       if (anew) waiting = [];
+      pause.hidden = false;
       clearTimeout(live);
       live = setTimeout(say, start, "Live");
       look();
@@ -103,7 +105,6 @@ function say(words) {
   if (!paused) state.textContent = words;
 }
 
-pause.hidden = false;
 document.getElementById("log-again").hidden = true;
 pause.addEventListener("click", () => {
   paused = !paused;
@@ -112,6 +113,8 @@ pause.addEventListener("click", () => {
   news.textContent = "";
   if (!paused) lines.scrollTop = lines.scrollHeight;
   write();
+  // There is nothing more to come.
+  pause.hidden = !paused && ended > 0;
 });
 lines.scrollTop = lines.scrollHeight;
 if (document.getElementById("app-log").dataset.status !== "destroyed") follow();

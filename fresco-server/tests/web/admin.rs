@@ -133,7 +133,12 @@ async fn an_account_gets_a_role_and_is_shut_and_opened_after_a_question() {
     root.get(&format!("/admin/users/{}", uuid::Uuid::nil())).await.is(404);
 
     let role = format!("/admin/users/{her}/role");
-    root.get(&role).await.is(200).has("Make ada@example.org an admin?").has("value=\"admin\"");
+    root.get(&role)
+        .await
+        .is(200)
+        .has("Make this person an admin?")
+        .has("<p>ada@example.org</p>")
+        .has("value=\"admin\"");
     let to = format!("/admin/users/{her}?done=role_set");
     root.send(&role, &[("role", "admin")]).await.leads_to(&to);
     ada.get("/admin").await.is(200);
@@ -145,13 +150,18 @@ async fn an_account_gets_a_role_and_is_shut_and_opened_after_a_question() {
     root.send(&own, &[("role", "user")]).await.is(409).has("This is the last admin.");
 
     let suspend = format!("/admin/users/{her}/suspend");
-    root.get(&suspend).await.is(200).has("Suspend ada@example.org?").has("Their data is kept");
+    root.get(&suspend)
+        .await
+        .is(200)
+        .has("Suspend this account?")
+        .has("<p>ada@example.org</p>")
+        .has("Their data is kept");
     let to = format!("/admin/users/{her}?done=suspended");
     root.send(&suspend, &[]).await.leads_to(&to);
     root.get(&to).await.is(200).has("The account is suspended").has(">Open the account</a>");
     ada.get("/settings").await.leads_to("/login?next=%2Fsettings&done=session_ended");
     let resume = format!("/admin/users/{her}/resume");
-    root.get(&resume).await.is(200).has("Open the account of ada@example.org again?");
+    root.get(&resume).await.is(200).has("Open this account again?");
     let to = format!("/admin/users/{her}?done=resumed");
     root.send(&resume, &[]).await.leads_to(&to);
     site.post(

@@ -75,10 +75,10 @@ async fn person(visit: Visit) -> Outcome {
 }
 
 fn question(deed: Deed, user: &User, own: bool) -> Question {
-    let name = user.called();
     let back = format!("/admin/users/{}", user.id);
-    let ask = |heading: String, words: &[&str], button, dangerous| {
-        let mut words: Vec<String> = words.iter().map(|words| (*words).to_owned()).collect();
+    let ask = |heading: &str, words: &[&str], button, dangerous| {
+        let (heading, words) = (heading.to_owned(), words.iter().map(|words| (*words).to_owned()));
+        let mut words: Vec<String> = std::iter::once(user.called()).chain(words).collect();
         if own && dangerous {
             words.push("This is your own account.".to_owned());
         }
@@ -86,7 +86,7 @@ fn question(deed: Deed, user: &User, own: bool) -> Question {
     };
     match deed {
         Deed::Suspend => ask(
-            format!("Suspend {name}?"),
+            "Suspend this account?",
             &[
                 "This person is signed out everywhere and can't sign in, and the account's API keys end for good.",
                 "Its instances are stopped. Their data is kept, and you can open the account again.",
@@ -95,7 +95,7 @@ fn question(deed: Deed, user: &User, own: bool) -> Question {
             true,
         ),
         Deed::Resume => ask(
-            format!("Open the account of {name} again?"),
+            "Open this account again?",
             &[
                 "This person can sign in again. The instances stay stopped until they are started by their owner, who makes new API keys, too.",
             ],
@@ -103,7 +103,7 @@ fn question(deed: Deed, user: &User, own: bool) -> Question {
             false,
         ),
         Deed::Role if user.is_admin() => ask(
-            format!("Take the role of an admin from {name}?"),
+            "Take the role of an admin away?",
             &[
                 "This person sees and does from then on no more than what belongs to the own account. API keys for the whole platform end.",
             ],
@@ -111,7 +111,7 @@ fn question(deed: Deed, user: &User, own: bool) -> Question {
             true,
         ),
         Deed::Role => ask(
-            format!("Make {name} an admin?"),
+            "Make this person an admin?",
             &[
                 "Admins see all instances, all accounts and the audit log. They can suspend accounts, and make other admins.",
             ],
