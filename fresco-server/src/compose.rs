@@ -79,7 +79,11 @@ pub async fn set_role(config: &Config, email: &Email, role: Role) -> Result<Stri
         Role::Admin => "command_admin_grant",
         Role::User => "command_admin_revoke",
     });
-    let user = accounts.user_of(email).await?.ok_or_else(unknown)?;
+    let Some(user) = accounts.user_of(email).await? else {
+        event.outcome = "not_found".into();
+        noted(&accounts, &event).await?;
+        return Err(unknown());
+    };
     event.about.user = Some(user.id);
     let change = accounts.set_role(user.id, role).await?;
     event.outcome = match &change {
@@ -121,7 +125,12 @@ pub async fn delete_account(config: &Config, email: &Email) -> Result<String> {
     let store = PostgresStore::connect(store(config)?).await?;
     let unknown =
         || Error::new(ErrorKind::NotFound, "this address has no account").with("email", email);
-    let user = accounts.user_of(email).await?.ok_or_else(unknown)?;
+    let mut event = AuditEvent::of_command("command_account_delete");
+    let Some(user) = accounts.user_of(email).await? else {
+        event.outcome = "not_found".into();
+        noted(&accounts, &event).await?;
+        return Err(unknown());
+    };
     let mut query = TenantQuery::all();
     query.owner = Some(user.owner());
     let mut names = Vec::new();
@@ -132,7 +141,6 @@ pub async fn delete_account(config: &Config, email: &Email) -> Result<String> {
         Ok(page.total > 0)
     };
     let done = accounts.delete(user.id, has_tenants).await?;
-    let mut event = AuditEvent::of_command("command_account_delete");
     event.about.user = Some(user.id);
     event.outcome = match done {
         UserDeletion::Done => event.outcome,
@@ -293,8 +301,13 @@ pub async fn firewall_rules(config: &Config) -> Result<String> {
 pub async fn invite(config: &Config, email: &str) -> Result<String> {
     let email: Email = email.parse()?;
     let accounts = open_accounts(config).await?;
-    let invite = accounts.invite(&email).await?;
-    noted(&accounts, &AuditEvent::of_command("command_invite")).await?;
+    let invite = accounts.invite(&email).await;
+    let mut event = AuditEvent::of_command("command_invite");
+    if invite.is_err() {
+        event.outcome = "refused".into();
+    }
+    noted(&accounts, &event).await?;
+    let invite = invite?;
     let (token, until) = (invite.token.expose_secret(), invite.expires_at.format("%F %R UTC"));
     // What stands after the # is sent to no server, and so it is in no log.
     let link = format!("{}/signup#invite={token}", config.public_url);

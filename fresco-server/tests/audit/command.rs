@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use fresco_core::TenantId;
-use fresco_server::accounts::AuditEvent;
+use fresco_server::accounts::{AuditEvent, Role};
 use fresco_server::settings::Values;
 use fresco_server::{Config, compose};
 use serde_json::Value;
@@ -110,6 +110,9 @@ async fn commands_are_written_down() {
     let last = run(&database, &["admin", "revoke", "ada@example.org"]);
     assert_eq!(last.status.code(), Some(1), "the last admin");
     compose::invite(&config, "ada@example.org").await.unwrap_err();
+    let nobody = "nobody@example.org".parse().unwrap();
+    compose::set_role(&config, &nobody, Role::Admin).await.unwrap_err();
+    compose::delete_account(&config, &nobody).await.unwrap_err();
     let found: Vec<_> = rows(&accounts)
         .await
         .into_iter()
@@ -127,6 +130,9 @@ async fn commands_are_written_down() {
             row("command_invite", "ok", None),
             row("command_rotate_secrets", "ok", None),
             row("command_admin_revoke", "last_admin", Some(id)),
+            row("command_invite", "refused", None),
+            row("command_admin_grant", "not_found", None),
+            row("command_account_delete", "not_found", None),
         ]
     );
 }
