@@ -108,14 +108,16 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// The program of each open socket. Other users' programs can only be seen as root; one that ends
-/// meanwhile is left out.
+/// The program of each open socket; of several that share one, the first: the others are its children.
+/// Other users' programs can only be seen as root; one that ends meanwhile is left out.
 fn programs() -> HashMap<u64, Program> {
     let mut found = HashMap::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbered =
+        all.filter_map(|process| Some((process.file_name().to_str()?.parse().ok()?, process)));
+    let mut processes: Vec<(u32, _)> = numbered.collect();
+    processes.sort_by_key(|(pid, _)| *pid);
+    for (pid, process) in processes {
         let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
         let program = Program { pid, name: name.trim().to_owned() };
         for file in fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten() {
@@ -123,7 +125,7 @@ fn programs() -> HashMap<u64, Program> {
             let target = target.to_string_lossy();
             let inode = target.strip_prefix("socket:[").and_then(|text| text.strip_suffix(']'));
             if let Some(inode) = inode.and_then(|text| text.parse().ok()) {
-                found.insert(inode, program.clone());
+                found.entry(inode).or_insert_with(|| program.clone());
             }
         }
     }
