@@ -125,6 +125,8 @@ document.addEventListener("submit", (event) => {
   if (connection.dataset.state === "offline") {
     // The browser's own page would take the place of this one, and of what was typed.
     event.preventDefault();
+    // Nothing behind a dialog is seen or heard.
+    event.target.closest("dialog")?.close();
     connection.textContent = "This was not sent, since the platform can't be reached. Try again as soon as this line is gone.";
     return;
   }

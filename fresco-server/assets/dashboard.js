@@ -34,7 +34,7 @@ function draw() {
     let asked;
     do {
       asked = location.search;
-      if (asked !== drawn) list().setAttribute("aria-busy", "true");
+      list().setAttribute("aria-busy", String(asked !== drawn));
       // Whoever was at a button that is gone is left at its instance.
       const focused = document.activeElement?.closest("[data-tenant]")?.dataset.tenant;
       // With the first instance come the tools. Later nobody takes away the field that is typed into.

@@ -12,12 +12,15 @@ function unknown() {
   const overall = document.querySelector(".overall");
   overall.className = "overall bad";
   overall.querySelector("h2").textContent = "Not known at the moment";
-  overall.querySelector("p").textContent = "The platform does not answer. What stands below is what it told last.";
+  overall.querySelector("p").textContent = "The platform does not tell. What stands below is what it told last.";
 }
 
+let looking = false;
 async function look() {
-  if (document.hidden) return;
+  if (document.hidden || looking) return;
+  looking = true;
   const told = await renew(["status"]).catch(() => false);
+  looking = false;
   if (told) tell("online");
   else unknown();
   live();

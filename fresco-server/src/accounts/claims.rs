@@ -157,20 +157,23 @@ impl Accounts {
     }
 
     /// Begins anew with the apps of these tenants that wait for their owner, with the rest of a
-    /// transaction: the links and passes that somebody has are good no more.
+    /// transaction: the links and passes that somebody has are good no more. `forget` that somebody came
+    /// in, when that may have been a stranger: then it opens no more by itself.
     pub(super) async fn renew_claims(
         &self,
         transaction: &Transaction<'_>,
         tenants: &[TenantId],
+        forget: bool,
     ) -> Result<()> {
         let (_, link) = self.keys().claims.issue()?;
         // One for all will do: the word of a link is also made of the tenant.
-        let sql = "UPDATE fresco_server.claims SET link = $2, pass = NULL, entered_at = NULL
+        let sql = "UPDATE fresco_server.claims SET link = $2, pass = NULL,
+                    entered_at = CASE WHEN $4 THEN NULL ELSE entered_at END
                    WHERE tenant = ANY($1) AND opened_at IS NULL
                     AND (entered_at IS NULL OR entered_at + make_interval(secs => $3) > now())";
         let ids: Vec<_> = tenants.iter().map(|tenant| tenant.as_uuid()).collect();
         let seconds = Self::CLAIM.as_secs_f64();
-        transaction.execute(sql, &[&ids, &link, &seconds]).await.mapped()?;
+        transaction.execute(sql, &[&ids, &link, &seconds, &forget]).await.mapped()?;
         Ok(())
     }
 

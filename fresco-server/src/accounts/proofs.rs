@@ -259,8 +259,10 @@ impl Accounts {
                         pending_email = NULL, pending_email_key = NULL WHERE id = $1";
             transaction.execute(sql, &[&user.id, &password]).await.mapped()?;
             // Whoever had a session has seen the links, too.
-            self.renew_claims(&transaction, &tenants(user.owner()).await?).await?;
-            if user.email_verified_at.is_none() {
+            let (tenants, stranger) =
+                (tenants(user.owner()).await?, user.email_verified_at.is_none());
+            self.renew_claims(&transaction, &tenants, stranger).await?;
+            if stranger {
                 networks::forget(&transaction, user.id).await?;
             }
             self.spend(&transaction, user.id, "").await?;

@@ -111,7 +111,8 @@ impl RecoveryApi {
     /// Sets another password, by the token of a letter.
     ///
     /// The token holds for an hour, once, and while neither address nor password have changed. All
-    /// sessions and API keys of the account end; nobody is signed in. Errors: 404 `unknown_token`; 422 `invalid`
+    /// sessions and API keys of the account end, and the links to its apps that wait for their owner; nobody is
+    /// signed in. Errors: 404 `unknown_token`; 422 `invalid`
     /// with the `field`.
     #[oai(path = "/api/auth.resetPassword", method = "post", operation_id = "auth_reset_password")]
     async fn reset_password(

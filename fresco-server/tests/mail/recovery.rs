@@ -159,11 +159,19 @@ async fn nothing_is_left_to_who_made_an_account_for_anothers_address() {
     site.done(made.text("operationId")).await;
     let tenant: TenantId = made.text("tenantId").parse().unwrap();
     accounts.close_claim(tenant).await.unwrap();
-    let word = accounts.claim_word(&accounts.claim(tenant).await.unwrap().unwrap());
+    let claim = accounts.claim(tenant).await.unwrap().unwrap();
+    let pass = accounts.enter_claim(&claim, &accounts.claim_word(&claim)).await.unwrap().unwrap();
+    accounts.came_in(tenant).await.unwrap();
+    let before = accounts.claim(tenant).await.unwrap().unwrap();
+    let word = accounts.claim_word(&before);
     let user = take_over("bob@example.org").await;
     // Whoever had a session of his may have read the link.
     let claim = accounts.claim(tenant).await.unwrap().unwrap();
     assert!(accounts.enter_claim(&claim, &word).await.unwrap().is_none());
+    assert!(!accounts.passes_claim(&claim, &pass));
+    // He was in, and his app is told to be set up all the same.
+    assert_eq!((claim.entered_at, claim.open), (before.entered_at, false));
+    assert!(before.entered_at.is_some());
     assert_eq!((&user["name"], user.get("pendingEmail")), (&json!("Eve"), None), "{user}");
 }
 
