@@ -117,7 +117,7 @@ async fn an_account_goes_with_all_that_is_kept_of_it_once_its_instances_are_gone
     let rows = accounts.audit(&query).await.unwrap().rows;
     let rows = rows.iter().filter(|row| row.event == "command_account_delete");
     let told: Vec<_> = rows.map(|row| (row.outcome.as_str(), row.user_id)).collect();
-    assert_eq!(told, [("ok", Some(id)), ("has_tenants", Some(id))]);
+    assert_eq!(told, [("not_found", None), ("ok", Some(id)), ("has_tenants", Some(id))]);
     workers.shutdown().await;
 }
 
