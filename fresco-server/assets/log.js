@@ -66,7 +66,6 @@ function follow(after = "") {
     line: take,
     end: (_, close) => {
       clearTimeout(live);
-      pause.hidden = !paused;
       reached = close();
       ended = performance.now();
       say("The app does not run");
@@ -77,7 +76,6 @@ function follow(after = "") {
     opened: (anew) => {
       fresh = anew;
       if (anew) waiting = [];
-      pause.hidden = false;
       clearTimeout(live);
       live = setTimeout(say, start, "Live");
       look();
@@ -113,8 +111,10 @@ pause.addEventListener("click", () => {
   news.textContent = "";
   if (!paused) lines.scrollTop = lines.scrollHeight;
   write();
-  // There is nothing more to come.
-  pause.hidden = !paused && ended > 0;
 });
 lines.scrollTop = lines.scrollHeight;
-if (document.getElementById("app-log").dataset.status !== "destroyed") follow();
+// Of one that was removed there is nothing to come.
+if (document.getElementById("app-log").dataset.status !== "destroyed") {
+  pause.hidden = false;
+  follow();
+}
