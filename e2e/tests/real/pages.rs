@@ -85,6 +85,8 @@ impl Eyes {
         }
         browser.theme(Theme::Light).await;
         browser.resize(size).await;
+        // What the page before complains of until it is left is not this one's.
+        browser.goto("about:blank").await;
         browser.complaints().await;
         browser.forget_files().await;
         sight.show(site, browser).await;
