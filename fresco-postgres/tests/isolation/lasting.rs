@@ -7,6 +7,7 @@ use fresco_core::{
     DatabaseSpec, DatabaseWatch, Isolation, PlatformId, TenantDatabase, TenantId, TenantStatus,
 };
 use fresco_isolation::{Attack, Harm, LOCKS, Tenant};
+use fresco_ports::free_port;
 use fresco_postgres::PostgresTenants;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::ExposeSecret;
@@ -14,8 +15,6 @@ use tokio::time::Instant;
 
 use crate::TURN;
 use crate::support::tenants::{config, fence};
-use fresco_ports::free_port;
-
 use crate::support::{Server, connect, until};
 use crate::world::{World, patient};
 

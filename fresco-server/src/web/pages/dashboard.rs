@@ -12,6 +12,7 @@ use crate::web::visit::{Outcome, Visit, show};
 
 /// Instances of a page: they fill the columns of every width.
 const A_PAGE: u64 = 12;
+
 /// The answer of `tenants.list`.
 #[derive(Debug, Deserialize)]
 struct Found {
