@@ -1,5 +1,4 @@
 // Lists of admins that change by themselves: looked at again every few seconds, while somebody looks.
-import { tell } from "./api.js";
 import { renew } from "./live.js";
 
 const PAUSE = 10_000;
@@ -13,7 +12,7 @@ const inUse = (id) => {
 async function again() {
   if (document.visibilityState === "visible") {
     try {
-      if (await renew(ids.filter((id) => !inUse(id)))) tell("online");
+      await renew(ids.filter((id) => !inUse(id)));
     } catch {
       // It was told already.
     }

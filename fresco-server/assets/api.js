@@ -17,7 +17,7 @@ export const PATIENCE = 70_000;
 
 /** Makes a call such as `tenants.list`. Throws a Refusal, or Offline; an AbortSignal's own error otherwise. */
 export async function call(name, body = {}, { signal } = {}) {
-  const late = AbortSignal.timeout(PATIENCE);
+  const late = AbortSignal.timeout(PATIENCE), asked = performance.now();
   let answer, told;
   try {
     answer = await fetch(`/api/${name}`, {
@@ -35,7 +35,7 @@ export async function call(name, body = {}, { signal } = {}) {
     throw new Offline("The platform can't be reached. Look at your connection; this page goes on by itself.");
   }
   if (answer.ok) {
-    tell("online");
+    tell("online", asked);
     return told;
   }
   const unreadable = { status: answer.status, code: "unreadable", detail: "The platform's answer can't be read. Try again." };
@@ -45,8 +45,17 @@ export async function call(name, body = {}, { signal } = {}) {
   throw new Refusal(problem);
 }
 
-/** Tells the frame `online`, `offline`, `stale` when answers fail to come, or `expired` when the session is over. */
-export function tell(state) {
+/** When it was found last that the platform can't be reached. */
+let lost = -1;
+
+/**
+ * Tells the frame `online`, `offline`, `stale` when answers fail to come, or `expired` when the session is over.
+ * `asked` is when that was asked what the answer came to: of an earlier time than the connection was lost, it does
+ * not say that there is one again.
+ */
+export function tell(state, asked = performance.now()) {
+  if (state === "offline") lost = performance.now();
+  if (state === "online" && asked < lost) return;
   document.dispatchEvent(new CustomEvent("connection", { detail: state }));
 }
 
@@ -67,13 +76,16 @@ export function listen(url, handlers, { opened = () => {}, refused = () => {}, a
     stream = null;
   };
   const open = () => {
+    let asked = performance.now();
     const mine = stream = new EventSource(last ? `${url}?after=${encodeURIComponent(last)}` : url);
     mine.addEventListener("open", () => {
       pause = AGAIN;
-      tell("online");
+      tell("online", asked);
       opened(!last);
     });
     mine.addEventListener("error", async () => {
+      // The browser asks anew in a while.
+      asked = undefined;
       // The browser connects again by itself, unless it was refused. Why, it does not tell: a stream ends after an
       // hour, too. What comes of this call is told to the frame.
       const closed = mine.readyState === EventSource.CLOSED;

@@ -7,9 +7,11 @@ const written = new WeakMap();
 
 /**
  * Replaces the elements of these ids by those of the same page, asked for again, unless they were put in before
- * just like that: nothing changes under somebody's hand without need. Keeps the focus, and what was opened.
+ * just like that: nothing changes under somebody's hand without need. Keeps the focus, and what was opened. How the
+ * platform answers is told to the frame.
  */
 export async function renew(ids, url = location.href) {
+  const asked = performance.now();
   const wish = fetch(url, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
   const answer = await wish.catch((error) => {
     tell("offline");
@@ -29,6 +31,7 @@ export async function renew(ids, url = location.href) {
     if (answer.status === 429 || answer.status >= 500) tell("stale");
     return false;
   }
+  tell("online", asked);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = page.title;
   for (const id of ids) {

@@ -1,5 +1,4 @@
 // Looks again every 15 seconds, as long as somebody looks at it.
-import { tell } from "./api.js";
 import { renew } from "./live.js";
 
 // The server's own drawing does not know whether there are scripts.
@@ -21,8 +20,7 @@ async function look() {
   looking = true;
   const told = await renew(["status"]).catch(() => false);
   looking = false;
-  if (told) tell("online");
-  else unknown();
+  if (!told) unknown();
   live();
 }
 live();

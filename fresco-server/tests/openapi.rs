@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn document() -> Value {
     serde_json::from_str(&fresco_server::openapi_document()).unwrap()
@@ -103,4 +103,33 @@ fn every_field_is_described() {
             assert!(described || all, "{name}.{field}: {of}");
         }
     }
+}
+
+/// Of a stream the document tells what an event's data says, and what an event is.
+#[test]
+fn every_stream_tells_of_its_events() {
+    let document = document();
+    let mut streams = Vec::new();
+    for (path, _, call) in calls(&document) {
+        let stream = &call["responses"]["200"]["content"]["text/event-stream"]["schema"];
+        if stream.is_null() {
+            continue;
+        }
+        let [data, event] = &stream["anyOf"].as_array().unwrap()[..] else {
+            panic!("{path}: {stream}")
+        };
+        assert_eq!(event["type"], "object", "{path}");
+        assert_eq!(event["required"], json!(["event", "data"]), "{path}");
+        for field in ["id", "event", "data"] {
+            assert_eq!(event["properties"][field]["type"], "string", "{path}: {field}");
+        }
+        streams.push((path, data["$ref"].as_str().unwrap()));
+    }
+    streams.sort();
+    let schemas = ["Operation", "LogEvent"].map(|name| format!("#/components/schemas/{name}"));
+    let expected = [
+        ("/api/operations/{id}/events".to_owned(), &*schemas[0]),
+        ("/api/tenants/{id}/logs".to_owned(), &*schemas[1]),
+    ];
+    assert_eq!(streams, expected);
 }

@@ -158,6 +158,18 @@ pub(crate) async fn what_is_done_while_nobody_answers(stack: &Stack) {
     browser.wait_for_text_in("#instances", "Running").await;
     browser.offline(true).await;
     browser.wait_for_text_in("#connection", "can't be reached").await;
+    // An answer to what was asked before says nothing of now.
+    let late = "const {call} = await import(document.querySelector('script[src$=\"app.js\"]').src.replace('app.js', 'api.js'));
+        const real = window.fetch;
+        let answer;
+        window.fetch = () => new Promise((done) => { answer = done; });
+        const asked = call('auth.getSession');
+        window.fetch = real;
+        await call('auth.getSession').catch(() => {});
+        answer(new Response('{}'));
+        await asked;
+        return document.getElementById('connection').dataset.state;";
+    assert_eq!(browser.run(late, Vec::new()).await, json!("offline"));
     browser.click(&scene.button("stop")).await;
     browser.wait_for_text_in("#connection", "was not sent").await;
     browser.offline(false).await;

@@ -8,7 +8,9 @@ use poem::web::sse::{Event, SSE};
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::payload::Payload;
-use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
+use poem_openapi::registry::{
+    MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
 use poem_openapi::types::{ToJSON, Type};
 use tokio_util::sync::CancellationToken;
 
@@ -47,8 +49,26 @@ impl<T: ToJSON> IntoResponse for Feed<T> {
 impl<T: Type> Payload for Feed<T> {
     const CONTENT_TYPE: &'static str = "text/event-stream";
 
+    /// OpenAPI 3.0 does not say what a stream's schema is of: clients are generated as if it were what an event's data
+    /// says, and what checks answers takes it for an event as it is sent. It is either.
     fn schema_ref() -> MetaSchemaRef {
-        T::schema_ref()
+        let text = |description| {
+            let text = MetaSchema { description: Some(description), ..MetaSchema::new("string") };
+            MetaSchemaRef::Inline(Box::new(text))
+        };
+        let event = MetaSchema {
+            description: Some("An event as it is sent."),
+            required: vec!["event", "data"],
+            properties: vec![
+                ("id", text("What to go on after, where the event has one.")),
+                ("event", text("Which event it is.")),
+                ("data", text("What it says, as JSON.")),
+            ],
+            ..MetaSchema::new("object")
+        };
+        let event = MetaSchemaRef::Inline(Box::new(event));
+        let either = MetaSchema { any_of: vec![T::schema_ref(), event], ..MetaSchema::ANY };
+        MetaSchemaRef::Inline(Box::new(either))
     }
 
     fn register(registry: &mut Registry) {
@@ -62,7 +82,7 @@ impl<T: Type> ApiResponse for Feed<T> {
             MetaMediaType { content_type: Self::CONTENT_TYPE, schema: Self::schema_ref() };
         MetaResponses {
             responses: vec![MetaResponse {
-                description: "Server-sent events; the schema is that of each event's data.",
+                description: "Server-sent events; the schema is that of what an event's data says, or of the event as it is sent.",
                 status: Some(200),
                 status_range: None,
                 content: vec![content],
