@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use fresco_core::Result;
 use secrecy::SecretString;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::api_keys::end_api_keys;
@@ -184,16 +185,15 @@ impl Accounts {
         .await
     }
 
-    /// Ends a session. Whether there was one.
+    /// Ends a session, and the wizard's sessions that open the same account. Whether there was one.
     ///
     /// # Errors
     /// The database's own.
     pub async fn close_session(&self, token: &SecretString) -> Result<bool> {
         let Some(hash) = self.keys().sessions.hash_token(token) else { return Ok(false) };
         call("accounts.close_session", async {
-            let sql = "DELETE FROM fresco_server.sessions WHERE token_hash = $1";
-            let client = self.database().client().await?;
-            Ok(client.execute(sql, &[&hash]).await.mapped()? > 0)
+            let sql = "DELETE FROM fresco_server.sessions WHERE token_hash = $1 RETURNING user_id";
+            self.end_session(sql, &[&hash]).await
         })
         .await
     }
@@ -225,17 +225,29 @@ impl Accounts {
         .await
     }
 
-    /// Ends a session of this account. Whether there was one.
+    /// Ends a session of this account, and the wizard's sessions that open it. Whether there was one.
     ///
     /// # Errors
     /// The database's own.
     pub async fn revoke_session(&self, user: Uuid, session: Uuid) -> Result<bool> {
         call("accounts.revoke_session", async {
-            let sql = "DELETE FROM fresco_server.sessions WHERE user_id = $1 AND id = $2";
-            let client = self.database().client().await?;
-            Ok(client.execute(sql, &[&user, &session]).await.mapped()? > 0)
+            let sql = "DELETE FROM fresco_server.sessions WHERE user_id = $1 AND id = $2 RETURNING user_id";
+            self.end_session(sql, &[&user, &session]).await
         })
         .await
+    }
+
+    /// Ends what this statement ends, which tells whose it was: whoever has left is let in no more by what is left
+    /// of their sign-up either.
+    async fn end_session(&self, sql: &str, of: &[&(dyn ToSql + Sync)]) -> Result<bool> {
+        let mut client = self.database().client().await?;
+        let transaction = client.transaction().await.mapped()?;
+        let ended = transaction.query_opt(sql, of).await.mapped()?;
+        if let Some(ended) = &ended {
+            end_wizards(&transaction, ended.get(0)).await?;
+        }
+        transaction.commit().await.mapped()?;
+        Ok(ended.is_some())
     }
 
     /// Ends all sessions of this account but one, or all. How many there were.

@@ -277,7 +277,7 @@ pub const SETTINGS: &[Setting] = &[
         Some("60"),
         "After how many seconds a request without an answer is given up, 5 to 600; streams are not",
     ),
-    setting("HEADER_LIMIT", Some("64"), "The most KiB that a request's head may have, 8 to 1024"),
+    setting("HEADER_LIMIT", Some("64"), "About the most KiB that a request's head may have, 8 to 1024; up to twice as much is let through"),
     setting(
         "BODY_LIMIT",
         Some("64"),

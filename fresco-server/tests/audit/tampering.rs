@@ -64,6 +64,24 @@ async fn the_database_refuses_to_change_what_is_written() {
     assert_eq!((report.checked, report.fault), (11, None));
 }
 
+/// A gap at the end, with further rows sealed behind it, would be one in the middle that nobody looks for.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn nothing_is_sealed_behind_an_end_that_was_cut_off() {
+    let cut = "DELETE FROM fresco_server.audit WHERE seq > 7";
+    let other = "UPDATE fresco_server.audit SET mac = '\\x00' WHERE seq = 10";
+    for tampered in [cut, other] {
+        let (database, accounts) = log().await;
+        change(&database, tampered).await;
+        note(&accounts, 1).await;
+        let error = accounts.seal_audit(None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.chain().contains("its last row is gone"), "{}", error.chain());
+        let unsealed = "audit WHERE seq IS NULL";
+        assert_eq!(database.count(unsealed).await, 1);
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn every_change_shows_at_the_first_row_that_it_touches() {

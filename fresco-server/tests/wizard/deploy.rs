@@ -80,6 +80,24 @@ async fn a_repeated_deploy_is_one_deploy() {
     }
 }
 
+/// Whoever kept the secret of a sign-up is let in no more by it once its owner has left.
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_sign_up_ends_with_a_session_that_is_ended() {
+    let site = Site::new().await;
+    let session = site.filled("ada@example.org", "my-study").await;
+    let cookie = site.deploy(&session).await.is(StatusCode::ACCEPTED).cookie();
+    site.post_with(&cookie, "/api/auth.signOut", json!({})).await.ok();
+    site.deploy(&session).await.refuses(404, "unknown_session");
+
+    let session = site.filled("bob@example.org", "bobs-study").await;
+    let cookie = site.deploy(&session).await.is(StatusCode::ACCEPTED).cookie();
+    let listed = site.post_with(&cookie, "/api/auth.listSessions", json!({})).await.ok();
+    let end = json!({ "sessionId": listed.body["sessions"][0]["id"] });
+    site.post_with(&cookie, "/api/auth.revokeSession", end).await.ok();
+    site.deploy(&session).await.refuses(404, "unknown_session");
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn a_deploy_whose_answer_was_lost_is_found_again() {

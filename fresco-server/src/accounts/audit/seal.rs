@@ -38,7 +38,7 @@ impl Accounts {
     /// sealed and older than `keep`.
     ///
     /// # Errors
-    /// `Conflict` when the head was tampered with, or was sealed under a secret that is not here: then
+    /// `Conflict` when the head or the last row was tampered with, or was sealed under a secret that is not here: then
     /// nothing is sealed, so that no seal is put on what somebody else made. `Conflict` likewise for an
     /// old row, which then stays, as evidence; what is new is sealed. The database's own.
     pub async fn seal_audit(&self, keep: Option<Duration>) -> Result<Sealed> {
@@ -63,6 +63,7 @@ impl Accounts {
                 }
             }
             self.check_grown(&head)?;
+            check_end(&transaction, &head).await?;
             let now = self.link(&transaction, &mut head).await?;
             let pruned = match keep {
                 Some(keep) => prune(&transaction, self.audit_keys(), &mut head, keep).await,
@@ -159,6 +160,21 @@ async fn hold(transaction: &Transaction<'_>) -> Result<Head> {
     let words = "the audit log was tampered with: its head is gone. Nothing more is sealed; see docs/audit.md";
     let row = row.ok_or_else(|| Error::new(ErrorKind::Conflict, words))?;
     Ok(Head::read(&row))
+}
+
+/// Refuses a log whose last sealed row is gone, or another: what is sealed after it would hide the gap from who looks
+/// at the end alone.
+async fn check_end(transaction: &Transaction<'_>, head: &Head) -> Result<()> {
+    if head.sealed == head.pruned {
+        return Ok(());
+    }
+    let sql = "SELECT mac FROM fresco_server.audit WHERE seq = $1";
+    let last = transaction.query_opt(sql, &[&head.sealed]).await.mapped()?;
+    if last.is_some_and(|last| last.get::<_, Option<&[u8]>>(0) == Some(&*head.last_mac)) {
+        return Ok(());
+    }
+    let words = "the audit log was tampered with: its last row is gone, or not as it was sealed. Nothing more is sealed; run fresco-server audit verify, and see docs/audit.md";
+    Err(Error::new(ErrorKind::Conflict, words).with("row", head.sealed))
 }
 
 /// Moves the beginning of the chain past rows that are old, all up to the first that is not. Only what
