@@ -223,6 +223,8 @@ impl<'a> Site<'a> {
             return;
         }
         self.stop_beside().await;
+        self.others.docker.mend();
+        self.others.store.mend();
         let server = self.others.service(setup).start().await;
         let seen = match setup {
             Setup::Hasty => Some(("/login", 429)),

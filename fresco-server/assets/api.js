@@ -31,7 +31,7 @@ export async function call(name, body = {}, { signal } = {}) {
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    tell("offline");
+    tell("offline", asked);
     throw new Offline("The platform can't be reached. Look at your connection; this page goes on by itself.");
   }
   if (answer.ok) {
@@ -45,17 +45,21 @@ export async function call(name, body = {}, { signal } = {}) {
   throw new Refusal(problem);
 }
 
-/** When it was found last that the platform can't be reached. */
-let lost = -1;
+/** When that was asked last which found no platform, and which found one. */
+let lost = -1, found = -1;
 
 /**
  * Tells the frame `online`, `offline`, `stale` when answers fail to come, or `expired` when the session is over.
- * `asked` is when that was asked what the answer came to: of an earlier time than the connection was lost, it does
- * not say that there is one again.
+ * `asked` is when that was asked which tells: what is known of a later time counts for more.
  */
 export function tell(state, asked = performance.now()) {
-  if (state === "offline") lost = performance.now();
-  if (state === "online" && asked < lost) return;
+  if (state === "offline") {
+    if (asked < found) return;
+    lost = Math.max(lost, asked);
+  } else if (state === "online") {
+    if (asked < lost) return;
+    found = Math.max(found, asked);
+  }
   document.dispatchEvent(new CustomEvent("connection", { detail: state }));
 }
 

@@ -34,7 +34,11 @@ document.addEventListener("connection", ({ detail }) => {
   if (detail === "offline") asking ??= setTimeout(askAgain, 3000);
 });
 addEventListener("offline", () => tell("offline"));
-addEventListener("online", () => tell("online"));
+// There is a network again, which need not be one where the platform is.
+addEventListener("online", () => {
+  clearTimeout(asking);
+  askAgain();
+});
 
 /** Prepares what is in this part of a page; call it again for what was put there later. */
 export function prepare(part) {

@@ -14,7 +14,7 @@ export async function renew(ids, url = location.href) {
   const asked = performance.now();
   const wish = fetch(url, { headers: { accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
   const answer = await wish.catch((error) => {
-    tell("offline");
+    tell("offline", asked);
     throw error;
   });
   if (answer.redirected && new URL(answer.url).pathname === "/login") {

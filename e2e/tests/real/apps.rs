@@ -31,14 +31,14 @@ pub(crate) async fn exits_at_boot(stack: &Stack) {
 }
 
 pub(crate) async fn never_becomes_healthy(stack: &Stack) {
-    let failed = failed_create(stack, Isolation::Database, &[("APP_NEVER_HEALTHY", "1")], 5).await;
+    let failed = failed_create(stack, Isolation::Database, &[("APP_NEVER_HEALTHY", "1")], 15).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::TimedOut, Some(Step::Ready)));
     assert!(error.message.contains("500"), "{error:?}");
 }
 
 pub(crate) async fn is_green_without_its_database(stack: &Stack) {
-    let failed = failed_create(stack, Isolation::Schema, &[("APP_NO_DATABASE", "1")], 5).await;
+    let failed = failed_create(stack, Isolation::Schema, &[("APP_NO_DATABASE", "1")], 15).await;
     let error = failed.error.unwrap();
     assert_eq!((error.kind, error.step), (ErrorKind::TimedOut, Some(Step::Ready)));
     assert!(error.message.contains("no session in its database"), "{error:?}");

@@ -31,6 +31,13 @@ impl Scene {
         Self { server, browser, platform, visitor, tenant, subdomain, email }
     }
 
+    /// Its app takes its time to start from now on: what is seen only meanwhile can be waited for.
+    pub(crate) async fn slowly(self) -> Self {
+        let slow = json!({"tenantId": self.tenant, "environment": {"APP_BOOT_DELAY": "8"}});
+        self.visitor.act("update", slow).await;
+        self
+    }
+
     pub(crate) async fn sign_in(&self) {
         self.browser.sign_in(&self.platform, &self.email, PASSWORD).await;
     }
@@ -62,7 +69,7 @@ impl Scene {
 
 /// Whatever is done in one tab is seen in the other, which nobody loads again.
 pub(crate) async fn two_tabs_and_every_button(stack: &Stack) {
-    let scene = Scene::new(stack).await;
+    let scene = Scene::new(stack).await.slowly().await;
     let browser = &scene.browser;
     scene.sign_in().await;
     scene.go("/dashboard").await;
@@ -110,8 +117,10 @@ pub(crate) async fn two_tabs_and_every_button(stack: &Stack) {
     browser.type_into("#search", "no-such-thing").await;
     browser.wait_for_text_in("#instances", "None of your instances is like that").await;
     browser.type_into("#search", &second).await;
+    let narrowed = format!("/dashboard?search={second}");
+    browser.wait_for_url(&narrowed).await;
     browser.wait_for_text_in("#instances", "1 instance").await;
-    assert!(browser.url().await.ends_with(&format!("/dashboard?search={second}")));
+    assert!(browser.url().await.ends_with(&narrowed));
 
     // Removing asks for the name.
     browser.switch(&one).await;
@@ -134,7 +143,7 @@ pub(crate) async fn two_tabs_and_every_button(stack: &Stack) {
 
 /// What others do is seen, and heard, without a need to look again; what is the same is left alone.
 pub(crate) async fn what_others_do(stack: &Stack) {
-    let scene = Scene::new(stack).await;
+    let scene = Scene::new(stack).await.slowly().await;
     let browser = &scene.browser;
     scene.sign_in().await;
     scene.go("/dashboard").await;

@@ -11,7 +11,8 @@ use crate::{dashboard, signup};
 
 /// The whole wizard, with a name that somebody has, and a step back.
 pub(crate) async fn signing_up(stack: &Stack) {
-    let service = Service::new(PROGRAM, stack).await;
+    let profile = signup::slow_app();
+    let service = Service::new(PROGRAM, stack).await.with("FRESCO_APP", profile.display());
     let service = service.with("SANDBOX_URL", "https://sandbox.example.org");
     let scene = signup::Scene::of(service).await;
     let (browser, taken) = (&scene.browser, name());
@@ -80,6 +81,7 @@ pub(crate) async fn signing_up(stack: &Stack) {
     browser.tab_to("#terms-form .onward .button").await;
     browser.press(Key::Enter).await;
 
+    browser.wait_for("#deployment[data-state=working]").await;
     scene.ready().await;
     browser.wait_for_focus("#deployment h1").await;
     browser.go_round().await;
@@ -87,6 +89,7 @@ pub(crate) async fn signing_up(stack: &Stack) {
     browser.press(Key::Enter).await;
     browser.wait_for_url("/dashboard").await;
     scene.is_clean_but("409", "409").await;
+    std::fs::remove_file(profile).unwrap();
     scene.end().await;
 }
 

@@ -156,7 +156,7 @@ impl Scene {
 }
 
 /// The profile of an app that starts slowly enough for its set-up to be seen.
-fn slow_app() -> PathBuf {
+pub(crate) fn slow_app() -> PathBuf {
     let profile = std::env::temp_dir().join(format!("fresco-profile-{}.toml", name()));
     let slow = PROFILE.replace("APP_CLAIM = \"1\"", "APP_CLAIM = \"1\"\nAPP_BOOT_DELAY = \"6\"");
     std::fs::write(&profile, slow).unwrap();

@@ -7,7 +7,7 @@ use fresco_e2e::service::{PASSWORD, Service};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Scene;
+use super::{Scene, slow_app};
 use crate::service::{PROGRAM, email};
 use crate::smtp::MailServer;
 
@@ -46,7 +46,9 @@ pub(crate) async fn two_tabs_of_one_sign_up(stack: &Stack) {
 
 /// The network goes in the middle of it, and comes back.
 pub(crate) async fn what_can_not_be_reached_is_waited_for(stack: &Stack) {
-    let scene = Scene::of(Service::new(PROGRAM, stack).await).await;
+    let profile = slow_app();
+    let service = Service::new(PROGRAM, stack).await.with("FRESCO_APP", profile.display());
+    let scene = Scene::of(service).await;
     let browser = &scene.browser;
     scene.begin().await;
     scene.account().await;
@@ -91,6 +93,7 @@ pub(crate) async fn what_can_not_be_reached_is_waited_for(stack: &Stack) {
         headers: {'content-type': 'application/json'}})).json();";
     assert_eq!(browser.run(list, Vec::new()).await["total"], 1);
     let _ = browser.complaints().await;
+    std::fs::remove_file(profile).unwrap();
     scene.end().await;
 }
 

@@ -32,6 +32,8 @@ pub(crate) async fn no_way_leads_past_what_was_typed(stack: &Stack) {
     browser.click(".choice [value=learning]").await;
     browser.click(terms).await;
     browser.wait_for("#subdomain[aria-invalid=true]").await;
+    // That may be of what was typed; the address was sent as well.
+    browser.wait_for("#address-form:not([aria-busy])").await;
     assert_eq!(browser.count("#terms[hidden]").await, 1);
     assert_eq!(scene.held().await["useCase"], "learning");
 
