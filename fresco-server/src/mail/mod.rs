@@ -8,6 +8,7 @@ mod deployments;
 mod smtp;
 mod words;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fresco_core::{Error, Result};
@@ -111,9 +112,21 @@ impl Post {
         // What can't be told keeps no letter from being sent.
         let told = deployments::tell(&self.platform).await;
         let letters = self.platform.accounts.lease_letters(AT_ONCE).await?;
-        let tried = join_all(letters.iter().map(|letter| self.deliver(letter))).await;
+        let mut people = BTreeMap::<&str, Vec<_>>::new();
+        for letter in &letters {
+            people.entry(letter.to.as_str()).or_default().push(letter);
+        }
+        let tried = join_all(people.into_values().map(|letters| self.deliver_all(letters))).await;
         tried.into_iter().collect::<Result<Vec<()>>>()?;
         told.map(|()| letters.len())
+    }
+
+    /// One after the other: of two letters with a code that which arrives last has the one that counts.
+    async fn deliver_all(&self, letters: Vec<&LeasedLetter>) -> Result<()> {
+        for letter in letters {
+            self.deliver(letter).await?;
+        }
+        Ok(())
     }
 
     async fn deliver(&self, leased: &LeasedLetter) -> Result<()> {

@@ -65,6 +65,27 @@ async fn a_deploy_needs_the_code_of_the_letter() {
     assert_eq!(mail.to("ada@example.org", "Is this your address").len(), 0, "it is known");
 }
 
+/// Whoever asks again before the first letter has left gets both at once: the last to arrive has the code that counts.
+#[tokio::test]
+#[ignore = "needs Docker and aiosmtpd"]
+async fn of_letters_that_leave_together_the_last_has_the_code() {
+    let mail = MailServer::plain();
+    let site = site_with(&mail).await;
+    let mut sessions = Vec::new();
+    for who in ["ada@example.org", "bob@example.org"] {
+        let session = site.filled(who, who.split_once('@').unwrap().0).await;
+        for _ in 0..3 {
+            resend(&site, &session).await.is(StatusCode::ACCEPTED);
+        }
+        sessions.push((who, session));
+    }
+    deliver(&site).await;
+    for (who, session) in sessions {
+        assert_eq!(mail.to(who, CODE).len(), 4);
+        verify(&site, &session, &mail.secret(who, CODE)).await.ok();
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs Docker and aiosmtpd"]
 async fn codes_are_few_and_tries_are_bounded() {
